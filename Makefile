@@ -1,0 +1,17 @@
+# Short names for those who have make; every line works without it.
+PYTHON = .venv/bin/python
+
+.PHONY: demo test prove lint types check
+
+demo test prove:
+	python3 bootstrap.py $@
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:
+	$(PYTHON) -m mypy
+
+check:
+	.ci/run
