@@ -75,19 +75,20 @@ def run_logged(command: list[str]) -> bool:
     """Run quietly: the last line on a terminal, every line in the log. True when it worked."""
     live = sys.stderr.isatty()
     width = shutil.get_terminal_size().columns - 4
-    with LOG.open("a", encoding="utf-8") as log:
+    with (
+        LOG.open("a", encoding="utf-8") as log,
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
         log.write("$ " + " ".join(command) + "\n")
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             log.write(line)
             if live and line.strip():
                 print("\r\033[K  " + line.strip()[:width], end="", file=sys.stderr, flush=True)
     if live:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-    return process.wait() == 0
+    return process.returncode == 0
 
 
 def pip(*arguments: str) -> bool:
@@ -141,7 +142,7 @@ def install_cpu_torch() -> None:
 def torch_from_index() -> bool:
     """Try the CPU index. Only torch itself: what it needs comes with the rest, from the usual place."""
     if not answers(TORCH_INDEX):
-        say(f"  {TORCH_INDEX or 'no index'} does not answer; asking what pip is configured to offer")
+        say(f"{'':<12} {TORCH_INDEX or '(no index)'} does not answer; asking what pip is configured to offer")
         return False
     return pip("install", "--no-deps", "-i", TORCH_INDEX, TORCH_CPU)
 
