@@ -1,0 +1,77 @@
+"""A tokenizer's files, saved byte for byte and all or none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from composer.errors import TextError, fail
+from composer.text.files import FILES, TEMPLATES, TOKENIZER
+
+
+class Sources:
+    """The files a tokenizer came from, with what tells whether they changed since."""
+
+    def __init__(self, file: Path, folder: Path | None) -> None:
+        self.file = file
+        found = [file] if folder is None else [folder / name for name in FILES]
+        found += sorted((folder / TEMPLATES).glob("*.jinja")) if folder else []
+        self.stamps = {one: stamp(one) for one in found if one.is_file()}
+
+    def target(self, source: Path) -> Path:
+        """Where `source` goes, relative to the folder it is saved in."""
+        if source == self.file:
+            return Path(TOKENIZER)
+        return source.relative_to(self.file.parent)
+
+    def save(self, folder: Path) -> None:
+        """Stage every file beside its place, then rename them all; E611 leaves no file half written."""
+        files = {source: folder / self.target(source) for source in self.stamps}
+        self._check_unchanged()
+        check_no_others(folder, set(files.values()))
+        staged: dict[Path, Path] = {}
+        try:
+            for source, place in files.items():
+                staged[place] = stage(source, place)
+            for place, ready in staged.items():
+                ready.replace(place)
+        except OSError as error:
+            where = repr(str(folder))
+            fail(TextError, "E611", f"the tokenizer cannot be saved in {where}: {error.strerror or error}")
+        finally:
+            for ready in staged.values():
+                ready.unlink(missing_ok=True)
+
+    def _check_unchanged(self) -> None:
+        for source, seen in self.stamps.items():
+            if not source.is_file() or stamp(source) != seen:
+                hint = "load the tokenizer again, then save it"
+                fail(TextError, "E611", f"{str(source)!r} changed or went away since it was read", hint=hint)
+
+
+def stamp(file: Path) -> tuple[int, int]:
+    """Size and time of change of a file."""
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def stage(source: Path, place: Path) -> Path:
+    """A complete copy of `source` beside `place`, on the disk before anything is renamed."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    ready = place.with_name(f".{place.name}.{os.getpid()}.part")
+    with source.open("rb") as old, ready.open("wb") as new:
+        shutil.copyfileobj(old, new, 1 << 20)
+        new.flush()
+        os.fsync(new.fileno())
+    return ready
+
+
+def check_no_others(folder: Path, ours: set[Path]) -> None:
+    """Files of another tokenizer would change how the saved one is read."""
+    others = [folder / name for name in FILES if (folder / name).exists()]
+    stray = [place.name for place in others if place not in ours]
+    if stray:
+        hint = "choose another folder, or remove them"
+        message = f"{str(folder)!r} has files of another tokenizer: {', '.join(stray)}"
+        fail(TextError, "E611", message, hint=hint)
