@@ -26,6 +26,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 ROOT = Path(__file__).resolve().parent
 VENV = Path(os.environ.get("COMPOSER_VENV") or ROOT / ".venv").absolute()
@@ -78,7 +79,7 @@ def run_logged(command: list[str]) -> bool:
     with (
         LOG.open("a", encoding="utf-8") as log,
         subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=ROOT, stdout=PIPE, stderr=STDOUT, text=True, errors="replace"
         ) as process,
     ):
         log.write("$ " + " ".join(command) + "\n")
@@ -133,7 +134,7 @@ def install_cpu_torch() -> None:
             f"This machine has no NVIDIA GPU, and the default build of torch would fetch several GB of CUDA\n"
             f"packages, so nothing was fetched. What helps, any one of:\n"
             f"  - let this machine reach {TORCH_INDEX or 'the PyTorch CPU index'}\n"
-            f"  - name a mirror of it:  COMPOSER_TORCH_INDEX=<address> {' '.join(sys.argv)}\n"
+            f"  - name a mirror of it:  COMPOSER_TORCH_INDEX=<address> python3 {' '.join(sys.argv)}\n"
             f"  - put a torch of your own into the environment:  {PYTHON} -m pip install <wheel>"
         )
     check_no_cuda()

@@ -94,7 +94,7 @@ def test_refuses_before_fetching_cuda(bootstrap: ModuleType) -> None:
 
     assert "no CPU build of torch is on offer for Python" in str(caught.value)
     assert "several GB of CUDA" in str(caught.value)
-    assert "COMPOSER_TORCH_INDEX=<address> bootstrap.py test" in str(caught.value)
+    assert "COMPOSER_TORCH_INDEX=<address> python3 bootstrap.py test" in str(caught.value)
     assert "No matching distribution found for torch==2.13.0+cpu" in str(caught.value)
 
 
