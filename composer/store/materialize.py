@@ -1,0 +1,139 @@
+"""Tensors of a checkpoint into the parameters of a model: all is checked, then all is assigned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from ..errors import Problem, WeightsError, did_you_mean
+from ..layout.names import folded
+from ..layout.rows import Match, WeightMap, match_names
+from .checkpoint import Checkpoint, Shard
+from .finite import all_finite
+
+_CAST_BYTES = 16 << 20
+
+
+def materialize(
+    model: nn.Module,
+    weights: WeightMap,
+    checkpoint: Checkpoint,
+    device: torch.device | str = "cpu",
+    whole: bool = True,
+) -> None:
+    """Give every parameter of `model` the tensor of its row, in the parameter's dtype, on `device`.
+
+    A tensor that has the wanted dtype stays memory-mapped; any other is cast stretch by stretch, its pages
+    going back as they are used.  The model is usually built on the meta device; nothing of it changes unless
+    everything fits.  `whole` is false when the model has no head but the checkpoint may have one.
+
+    Raises `WeightsError` with all problems of one pass: E511 missing, E512 unexpected, E513 wrong shape,
+    E514 not floating point; then E515 copies that differ; then E516 numbers that are not finite.
+    """
+    wanted = dict(model.named_parameters())
+    match = match_names(weights, wanted, checkpoint.names(), whole)
+    problems = _check_names(match, checkpoint) + _check_forms(wanted, match, checkpoint)
+    problems = problems or _check_copies(match, checkpoint)
+    if problems:
+        raise WeightsError(*problems)
+    _assign(model, wanted, _read_all(wanted, match, checkpoint, torch.device(device)))
+
+
+def _check_names(match: Match, checkpoint: Checkpoint) -> list[Problem]:
+    near = did_you_mean(match.missing[0], match.unexpected[:500]) if match.missing else ""
+    return [
+        *_each("E511", checkpoint, "this tensor is missing", match.missing, near),
+        *_each("E512", checkpoint, "this tensor belongs to no parameter of the model", match.unexpected),
+    ]
+
+
+def _each(code: str, where: Checkpoint, message: str, names: Iterable[str], hint: str = "") -> list[Problem]:
+    return [Problem(code, f"{where.folder}: {message}: {name}", hint=hint) for name in folded(names)]
+
+
+def _check_forms(wanted: dict[str, nn.Parameter], match: Match, checkpoint: Checkpoint) -> list[Problem]:
+    shapes: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {}
+    kinds: dict[str, list[str]] = {}
+    for ours, theirs in match.filled.items():
+        entry, shape = checkpoint.entry(theirs), tuple(wanted[ours].shape)
+        if entry.shape != shape:
+            shapes.setdefault((entry.shape, shape), []).append(theirs)
+        if entry.dtype not in ("F16", "BF16", "F32", "F64"):
+            kinds.setdefault(entry.dtype, []).append(theirs)
+    problems = []
+    for (stored, shape), names in shapes.items():
+        message = f"the model needs shape {list(shape)}, stored is {list(stored)}"
+        problems += _each("E513", checkpoint, message, names)
+    for kind, names in kinds.items():
+        problems += _each("E514", checkpoint, f"{kind} is stored where the model needs floating point", names)
+    return problems
+
+
+def _check_copies(match: Match, checkpoint: Checkpoint) -> list[Problem]:
+    """Names that stand for one parameter must hold the same bytes."""
+    problems = []
+    for one, other in match.equal:
+        a, b = checkpoint.entry(one), checkpoint.entry(other)
+        same = (a.dtype, a.shape) == (b.dtype, b.shape) and _same_bytes(checkpoint, one, other)
+        if not same:
+            what = "stand for one parameter but hold different numbers"
+            problems.append(Problem("E515", f"{checkpoint.folder}: {one} and {other} {what}"))
+    return problems
+
+
+def _same_bytes(checkpoint: Checkpoint, one: str, other: str) -> bool:
+    a, b = (checkpoint.shard(name).passing(name).view(-1).view(torch.uint8) for name in (one, other))
+    step = _CAST_BYTES
+    same = all(torch.equal(a[at : at + step], b[at : at + step]) for at in range(0, a.numel(), step))
+    for name in (one, other):
+        checkpoint.shard(name).forget(name)
+    return same
+
+
+def _read_all(
+    wanted: dict[str, nn.Parameter], match: Match, checkpoint: Checkpoint, device: torch.device
+) -> dict[str, torch.Tensor]:
+    ready: dict[str, torch.Tensor] = {}
+    broken: dict[str, list[str]] = {}
+    for ours, theirs in match.filled.items():
+        dtype = wanted[ours].dtype
+        ready[ours] = read_as(checkpoint.shard(theirs), theirs, dtype, device)
+        if not all_finite(ready[ours]):
+            was = all_finite(checkpoint.tensor(theirs))
+            what = f"numbers too large for {dtype}" if was else "numbers that are not finite (NaN, infinity)"
+            broken.setdefault(what, []).append(theirs)
+    if broken:
+        each = (_each("E516", checkpoint, what, names) for what, names in broken.items())
+        raise WeightsError(*(problem for problems in each for problem in problems))
+    return ready
+
+
+def read_as(shard: Shard, name: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A tensor in `dtype` on `device`: the mapped one if it can be, else a copy, made in stretches.
+
+    The pages that a copy is made from leave memory as they are read.
+    """
+    stored = shard.passing(name).view(-1)
+    shape = shard.entries[name].shape
+    if stored.dtype == dtype and device.type == "cpu":
+        return shard.tensor(name)
+    copy = torch.empty(shape, dtype=dtype, device=device)
+    flat, size = copy.view(-1), stored.element_size()
+    step = _CAST_BYTES // size
+    for begin in range(0, stored.numel(), step):
+        flat[begin : begin + step] = stored[begin : begin + step]
+        shard.forget(name, begin * size, min(begin + step, stored.numel()) * size)
+    return copy
+
+
+def _assign(model: nn.Module, wanted: dict[str, nn.Parameter], ready: dict[str, torch.Tensor]) -> None:
+    """Replace each parameter wherever a module holds it (a tied or shared one has several holders)."""
+    fresh = {
+        id(old): nn.Parameter(ready[name], requires_grad=old.requires_grad) for name, old in wanted.items()
+    }
+    for module in model.modules():
+        for leaf, old in module._parameters.items():
+            if old is not None and id(old) in fresh:
+                module._parameters[leaf] = fresh[id(old)]
