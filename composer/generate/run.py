@@ -1,0 +1,90 @@
+"""One generation, checked and ready to go: the model, the prompt, the options, how far, and when to stop."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from composer.errors import CallError, fail
+from composer.generate.options import GenerationOptions
+from composer.generate.prompt import Prompt, read_prompt
+from composer.generate.stopping import Stop, stop_rule
+from composer.plan import Plan
+
+DEFAULT_NEW_TOKENS = 20
+
+
+class CausalLM(Protocol):
+    """What generation asks of a model.
+
+    With a cache, a call takes the new tokens only; with `logits_to_keep=1` its `logits` are those after
+    the last token of each row: (rows, 1, vocabulary).
+    """
+
+    plan: Plan
+
+    def __call__(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        past_key_values: Any = None,
+        use_cache: bool = False,
+        logits_to_keep: int = 0,
+    ) -> Any: ...
+
+    def new_cache(self, batch_size: int, max_length: int | None = None) -> Any: ...
+
+    def parameters(self) -> Iterator[Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """`most` is the number of tokens to add at most; `stop` is None where only that ends a row."""
+
+    model: CausalLM
+    prompt: Prompt
+    options: GenerationOptions
+    most: int
+    stop: Stop | None
+
+
+def prepare(model: CausalLM, ids: Any, mask: Any, tokenizer: Any, arguments: Mapping[str, Any]) -> Run:
+    """Check everything that can be checked before the first step; raises `CallError`."""
+    options = defaults_of(model).merged(arguments)
+    for name in options.unused():
+        if name in arguments:
+            warnings.warn(f"{name} has no effect without do_sample=True", UserWarning, stacklevel=3)
+    sizes = model.plan.sizes
+    if model.plan.head.kind != "causal-lm":
+        message = f"a model with the head {model.plan.head.kind!r} gives no scores of next tokens"
+        fail(CallError, "E747", message, hint="load it with head='causal-lm'")
+    prompt = read_prompt(ids, mask, options, sizes.vocab_size, next(iter(model.parameters())).device)
+    most = room(options, prompt.ids.shape[1], sizes.max_position_embeddings)
+    return Run(model, prompt, options, most, stop_rule(options, prompt, tokenizer, sizes.vocab_size))
+
+
+def defaults_of(model: CausalLM) -> GenerationOptions:
+    """What a model brings along: its `generation` where its checkpoint gave one, else its spec's."""
+    brought = getattr(model, "generation", None)
+    if isinstance(brought, GenerationOptions):
+        return brought
+    return GenerationOptions(**(model.plan.spec.generation if brought is None else brought))
+
+
+def room(options: GenerationOptions, length: int, positions: int | None) -> int:
+    """How many tokens may follow `length` columns of prompt; only the default minds the trained positions."""
+    if options.max_new_tokens is not None:
+        return options.max_new_tokens
+    total = options.max_length
+    if total is None:
+        total = length + DEFAULT_NEW_TOKENS
+        total = total if positions is None else min(total, positions)
+    if length >= total:
+        message = f"the prompt has {length} tokens, but a row may have {total} at most"
+        fail(CallError, "E755", message, hint="max_new_tokens says how many tokens to add")
+    return total - length
