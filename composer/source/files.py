@@ -1,0 +1,51 @@
+"""Text of a file that somebody named: bounded, regular, UTF-8. Never hangs on a pipe or a device."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from composer.errors import Place, Problem, SpecError, fail
+from composer.source.document import Document, Lines
+from composer.source.reader import MAX_CHARACTERS, read_document
+
+# A FIFO without a writer would block open() for ever.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def read_file(path: str | os.PathLike[str]) -> Document:
+    """Read one YAML file, at most 1 MiB of UTF-8 with or without a byte order mark. Raises SpecError."""
+    name = os.fspath(path)
+    return read_document(_text(_bytes(name), name), name)
+
+
+def _bytes(name: str) -> bytes:
+    try:
+        handle = os.open(name, _FLAGS)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        fail(SpecError, "E101", f"cannot read {name}: {reason}")
+    with os.fdopen(handle, "rb") as file:
+        kind = os.fstat(handle).st_mode
+        if not stat.S_ISREG(kind):
+            what = "a folder" if stat.S_ISDIR(kind) else "not a regular file"
+            fail(SpecError, "E101", f"cannot read {name}: it is {what}")
+        data = file.read(MAX_CHARACTERS + 1)
+    if len(data) > MAX_CHARACTERS:
+        fail(SpecError, "E102", f"{name} is larger than 1 MiB")
+    return data
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        place = _place(error.object[: error.start], name)
+        hint = "save it as UTF-8 without other encodings"
+        raise SpecError(Problem("E103", f"byte 0x{byte:02x} is not UTF-8", place, hint=hint)) from None
+
+
+def _place(before: bytes, name: str) -> Place:
+    text = before.decode("utf-8-sig", "replace")
+    return Lines(text, name).place(len(text), len(text) + 1)

@@ -1,0 +1,35 @@
+"""What the YAML parser complains about, in words for someone who writes a spec."""
+
+from __future__ import annotations
+
+from composer.errors import Problem
+from composer.source.document import Lines
+
+_COLON = "quote a value that contains ': ', or check the indentation"
+# What the parser's message contains -> our sentence and hint.
+_KNOWN = (
+    ("character '\\t'", "a tab cannot stand here", "indent with spaces"),
+    ("mapping values are not allowed", "a second ':' in one value, or a line that is not aligned", _COLON),
+    ("could not find expected ':'", "a key without ':'", _COLON),
+    ("found unknown escape character", "an unknown escape in a double-quoted string", "use single quotes"),
+    ("expected escape sequence", "an unfinished escape in a double-quoted string", "use single quotes"),
+    ("expected alphabetic or numeric character", "an anchor or alias without a name", "quote it"),
+    ("expected <block end>", "this line does not fit the lines above it", "check indents, commas, quotes"),
+    ("expected ',' or ']'", "expected ',' or ']'", "check commas, quotes and brackets"),
+    ("expected ',' or '}'", "expected ',' or '}'", "check commas, quotes and brackets"),
+    ("that cannot start any token", "this character cannot start a value", "quote the value"),
+)
+
+
+def syntax_problem(error: Exception, lines: Lines, position: int) -> Problem:
+    """One problem for an error of the YAML parser; `position` is where it stopped."""
+    mark = getattr(error, "problem_mark", None)
+    start = mark.index if mark else position
+    opened = getattr(error, "context_mark", None)
+    if opened and start >= len(lines.text.rstrip()) and opened.index < start:
+        place = lines.place(opened.index, opened.index + 1)
+        message = "not valid YAML: this is never closed"
+        return Problem("E105", message, place, hint="check quotes and brackets")
+    words = getattr(error, "problem", None) or "a number or an escape that is out of range"
+    message, hint = next((known[1:] for known in _KNOWN if known[0] in words), (words, ""))
+    return Problem("E105", f"not valid YAML: {message}", lines.place(start, start + 1), hint=hint)
