@@ -1,0 +1,98 @@
+"""The reference beside our model on one case, and how far the two may be apart.
+
+The tolerance of a case is the larger of 1e-5 and three times the distance between the reference's own
+attention implementations on that case.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+import composer
+
+from .configs import NEW_TOKENS, Case, write
+
+ROWS = 2
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """The largest difference, in units of the largest value of `b`."""
+    return float((a.double() - b.double()).abs().max() / b.double().abs().max())
+
+
+def root_mean_square(a: Tensor, b: Tensor) -> float:
+    """The typical difference, in units of the typical value of `b`."""
+    return float((a.double() - b.double()).square().mean().sqrt() / b.double().square().mean().sqrt())
+
+
+class Pair:
+    """One case: its folder on disk, the reference loaded from it, and ours loaded from it."""
+
+    def __init__(self, case: Case, folder: Path) -> None:
+        self.case, self.folder = case, folder
+        write(case, folder)
+        generator = torch.Generator().manual_seed(1000 + case.number)
+        self.ids = torch.randint(case.config["vocab_size"], (ROWS, case.prompt), generator=generator)
+
+    def reference(self, attention: str = "eager", dtype: torch.dtype = torch.float32) -> Any:
+        """The reference in evaluation mode."""
+        return AutoModelForCausalLM.from_pretrained(self.folder, dtype=dtype, attn_implementation=attention)
+
+    @functools.cached_property
+    def eager(self) -> Any:
+        """The reference with its plain attention."""
+        return self.reference()
+
+    @functools.cached_property
+    def ours(self) -> Any:
+        """Our model from the same folder."""
+        return composer.load(self.folder, dtype=torch.float32)
+
+    @functools.cached_property
+    def expected(self) -> Tensor:
+        """The reference's logits of all rows, without a cache."""
+        with torch.no_grad():
+            return self.eager(self.ids, use_cache=False).logits
+
+    @functools.cached_property
+    def tolerance(self) -> float:
+        """How far our logits may be from the reference's."""
+        with torch.no_grad():
+            other = self.reference("sdpa")(self.ids, use_cache=False).logits
+        return max(1e-5, 3 * relative(other, self.expected))
+
+    def row(self, index: int, length: int) -> Tensor:
+        """Our logits of the first `length` tokens of one row, alone and without a cache."""
+        with torch.no_grad():
+            return self.ours(self.ids[index : index + 1, :length]).logits[0]
+
+    def lengths(self) -> tuple[int, int]:
+        """A short and a full row, on one side of a rope that changes its angles with the length."""
+        options = self.case.config["rope_parameters"]
+        switch = (
+            options.get("original_max_position_embeddings", 0) if options["rope_type"] == "longrope" else 0
+        )
+        short = self.case.prompt // 2
+        return (self.case.prompt if short <= switch < self.case.prompt else short), self.case.prompt
+
+    def greedy(self) -> tuple[Tensor, Tensor]:
+        """The reference's new tokens (rows, n), and where its choice is within the tolerance of another."""
+        out = self.eager.generate(
+            self.ids,
+            attention_mask=torch.ones_like(self.ids),
+            max_new_tokens=NEW_TOKENS,
+            do_sample=False,
+            pad_token_id=0,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        logits = torch.stack(out.logits, 1)
+        best = logits.topk(2, -1).values
+        close = best[..., 0] - best[..., 1] <= self.tolerance * logits.abs().amax(-1)
+        return out.sequences[:, self.ids.shape[1] :], close
