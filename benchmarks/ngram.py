@@ -1,9 +1,9 @@
 """An n-gram language model with interpolated modified Kneser-Ney smoothing, over token ids, in numpy.
 
 After Chen and Goodman, "An empirical study of smoothing techniques for language modeling" (1999), section 3:
-three discounts an order, estimated from the counts of counts; lower orders count distinct left neighbours; the
-unigram interpolates with the uniform distribution. No pruning, no cut-off. An n-gram is one 64-bit key, so
-`order * bits` must stay below 64 (order 5 with up to 4,096 tokens).
+three discounts an order, estimated from the counts of counts; lower orders count distinct left neighbours; the unigram
+interpolates with the uniform distribution. No pruning, no cut-off. An n-gram is one 64-bit key, so `order * bits`
+must stay below 64 (order 5 with up to 4,096 tokens).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class KneserNey:
         grams, counts = np.unique(keys, return_counts=True)
         orders = [self._order(grams, counts)]
         for length in range(self.order - 1, 0, -1):
-            # A shorter n-gram counts the distinct tokens seen before it: drop the oldest token of each longer one.
+            # A shorter n-gram counts the distinct tokens seen before it: each longer one without its oldest.
             mask = np.uint64((1 << (length * int(self.width))) - 1)
             grams, counts = np.unique(orders[-1].grams & mask, return_counts=True)
             orders.append(self._order(grams, counts))

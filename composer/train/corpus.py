@@ -20,10 +20,15 @@ class Document:
     name: str
     path: Path
 
-    def read(self) -> str:
-        """The whole text, line ends as they stand in the file; E957 if it is not UTF-8."""
+    def pieces(self, size: int = 1 << 20) -> Iterator[str]:
+        """The text in pieces of about `size` characters that end at line ends, the line ends as they stand.
+
+        E957 if the file is not UTF-8.
+        """
         try:
-            return self.path.read_bytes().decode("utf-8")
+            with self.path.open(encoding="utf-8", newline="") as file:
+                while piece := file.read(size):
+                    yield piece + file.readline(size)
         except (UnicodeDecodeError, OSError) as error:
             fail(
                 UsageError,
@@ -31,6 +36,10 @@ class Document:
                 f"{self.name} cannot be read as UTF-8 text ({error})",
                 hint="convert it, move it away, or narrow the extensions",
             )
+
+    def read(self) -> str:
+        """The whole text."""
+        return "".join(self.pieces())
 
     def held_out(self, percent: int) -> bool:
         """Whether this file is kept for evaluation: a property of its name alone, for ever."""
@@ -66,15 +75,17 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def split(documents: Iterable[Document], percent: int) -> tuple[list[Document], list[Document]]:
-    """(training, held out), each in the given order."""
+    """(training, held out), each in the given order; nothing is held out where nothing else would be left."""
     kept = list(documents)
-    return [d for d in kept if not d.held_out(percent)], [d for d in kept if d.held_out(percent)]
+    training = [d for d in kept if not d.held_out(percent)]
+    return (training, [d for d in kept if d.held_out(percent)]) if training else (kept, [])
 
 
 def digest(documents: Iterable[Document]) -> str:
     """SHA-256 over names and contents: two corpora with one digest are the same text."""
     total = hashlib.sha256()
     for document in documents:
-        content = hashlib.sha256(document.path.read_bytes()).digest()
+        with document.path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
         total.update(document.name.encode() + b"\0" + content)
     return total.hexdigest()

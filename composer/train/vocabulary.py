@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 SPECIAL = ("<unk>", "<s>", "</s>")
 BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
-# A word with the space before it, one digit, a run of signs, line ends with the indentation after them, other space.
+# A word with the space before it, a digit, a run of signs, line ends with the indentation after, other space.
 WORDS = r" ?[\p{L}_]+| ?\p{N}| ?[^\s\p{L}\p{N}_]+|(?:\r?\n)+[ \t]*| +|\s"
 ALPHABET = sorted(set(string.printable) - set("\x0b\x0c"))
 SMALLEST = len(SPECIAL) + len(BYTES) + len(ALPHABET)
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A tokenizer with `<unk>`, `<s>`, `</s>` as ids 0, 1, 2, the 256 byte tokens next, then characters and merges.
+    """A tokenizer with `<unk>`, `<s>`, `</s>` as 0, 1, 2, then 256 byte tokens, then characters and merges.
 
     `vocab_size` counts all of them and is at least `SMALLEST`. Spaces are kept as they are (no `▁`), so that
     indentation, tabs, line ends and any character survive encode and decode.
@@ -36,13 +38,13 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return _assemble(json.loads(learner.to_str())["model"])
 
 
-def _assemble(model: dict[str, object]) -> Tokenizer:
+def _assemble(model: dict[str, Any]) -> Tokenizer:
     """A fresh tokenizer around the learnt merges.
 
     The trainer had to treat byte tokens as special to give them their ids; kept so, a text that spells out
     `<0x41>` would come back as `A`.
     """
-    merges = [tuple(pair) for pair in model["merges"]]  # type: ignore[attr-defined]  # JSON of the library
+    merges = [tuple(pair) for pair in model["merges"]]
     tokenizer = Tokenizer(
         models.BPE(model["vocab"], merges, unk_token=SPECIAL[0], byte_fallback=True, fuse_unk=True)
     )
@@ -59,14 +61,16 @@ def _words() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(Regex(WORDS), behavior="isolated")
 
 
-def tokenizer_config(context: int) -> dict[str, object]:
-    """What stands in `tokenizer_config.json` beside such a tokenizer."""
-    return {
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, context: int | None) -> None:
+    """Write `tokenizer.json` and, naming the special tokens and the longest text, `tokenizer_config.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "unk_token": "<unk>",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "pad_token": None,
+        "unk_token": SPECIAL[0],
+        "bos_token": SPECIAL[1],
+        "eos_token": SPECIAL[2],
         "clean_up_tokenization_spaces": False,
-        "model_max_length": context,
+        **({} if context is None else {"model_max_length": context}),
     }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,108 @@
+"""`train`: from a plan and a folder of text to a checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import composer
+from composer.plan import Plan
+from composer.spec import Spec
+from composer.text import load_tokenizer
+
+from .corpus import Document, digest, find_documents, split
+from .evaluate import bits_per_byte
+from .folder import CHECKPOINT, LOSS, STATE, TOKENIZER, LossLog, open_folder
+from .loop import Loop
+from .options import TrainOptions
+from .prepare import choose_vocabulary, read_tokens, scratch, sha256, tokenizer_file
+from .progress import Meter
+from .schedule import make_optimizer
+from .state import Progress, load_state, save_state
+from .tokens import Batches, Tokens
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a run came to."""
+
+    checkpoint: Path
+    steps: int
+    tokens: int
+    held_out_bits_per_byte: float | None  # None without held-out files
+
+
+def train(
+    what: Plan | Spec | str | Path,
+    text: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    **options: Any,
+) -> TrainReport:
+    """Train the model that `what` describes on the text files under `text`; everything is written into `out`.
+
+    `options` are the fields of `TrainOptions`. `out` is new or empty, or holds this very run and `resume` is
+    true: it then goes on from its last save and ends with the bytes that an uninterrupted run ends with.
+    """
+    settings = TrainOptions(**options)
+    plan = _plan(what)
+    documents = find_documents(Path(text), settings.extensions)
+    folder = Path(out)
+    open_folder(folder, _identity(plan, documents, settings), resume)
+    learning, held_out = split(documents, settings.held_out_percent)
+    backend = choose_vocabulary(folder / TOKENIZER, plan, learning, settings)
+    with scratch(folder) as files:
+        seen = read_tokens(learning, backend, folder, files / "train")
+        unseen = read_tokens(held_out, backend, folder, files / "held-out")
+        return _run(plan, folder, seen, unseen, settings)
+
+
+def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: TrainOptions) -> TrainReport:
+    batches = Batches(seen.ids, settings.batch_size, settings.context, settings.seed)
+    model = composer.build(plan, device=settings.device, dtype=torch.float32, seed=settings.seed)
+    optimizer = make_optimizer(model, settings)
+    torch.manual_seed(settings.seed)  # dropout; the weights are drawn by `build`
+    state = folder / STATE
+    progress = load_state(state, model, optimizer) if state.exists() else Progress()
+    vocabulary = load_tokenizer(folder / TOKENIZER)
+    bits: list[float] = []
+
+    def save() -> None:
+        composer.save(model, folder / CHECKPOINT, layout=settings.layout, tokenizer=vocabulary)
+        save_state(state, model, optimizer, progress)
+
+    def evaluate() -> float | None:
+        if not unseen.byte_count:
+            return None
+        bits.append(bits_per_byte(model, unseen, settings.context, settings.batch_size))
+        return bits[-1]
+
+    log, meter = LossLog(folder / LOSS, progress.step), Meter(settings.steps, progress.step)
+    with meter:
+        Loop(model, optimizer, batches, settings, progress, log, meter, save, evaluate).run()
+    if not bits:  # a finished run was resumed
+        evaluate()
+    tokens = settings.steps * settings.tokens_per_step
+    return TrainReport(folder / CHECKPOINT, settings.steps, tokens, bits[-1] if bits else None)
+
+
+def _plan(what: Plan | Spec | str | Path) -> Plan:
+    if isinstance(what, Plan):
+        return what
+    return composer.resolve(composer.read_spec(what) if isinstance(what, str | Path) else what)
+
+
+def _identity(plan: Plan, documents: list[Document], settings: TrainOptions) -> dict[str, Any]:
+    """What a resumed run must share with the first one."""
+    given = settings.tokenizer and tokenizer_file(settings.tokenizer).read_bytes()
+    return {
+        **settings.identity(),
+        "vocabulary": sha256(given) if given else None,
+        "spec": sha256(json.dumps(plan.spec.model_dump(mode="json"), sort_keys=True).encode()),
+        "text": digest(documents),
+    }
