@@ -1,0 +1,182 @@
+"""What a plugin offers: a block is its options, described without torch and built with it.
+
+A block declares its parameters, what it must remember and what it costs as pure functions of its options
+and of the place it stands in (`Site`).  The host counts, draws, loads, packs and documents from these
+declarations; `composer.testing.check_block` holds the built module to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from composer.nn.layer import Mixer
+
+API = 1
+"""Major version of the plugin interface that this host speaks."""
+
+
+class Frozen(BaseModel):
+    """Plain data that never changes: unknown keys, wrong types and non-finite numbers are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Norm(Frozen):
+    """A normalisation of the stream over its last dimension, computed in float32."""
+
+    kind: Literal["rms", "layer"] = Field(description="RMSNorm (no mean, no bias) or LayerNorm.")
+    eps: float = Field(gt=0, description="Added to the variance before the square root.")
+
+
+class Param(Frozen):
+    """One tensor: its shape, what its dimensions mean, and how it is drawn.
+
+    `init` names a kind of tensor in the spec's `init`; `axes` names the dimension of each axis that may be
+    sharded or is otherwise meaningful; `dtype` is "model" or a fixed one.
+    """
+
+    shape: tuple[int, ...]
+    init: str = "linear"
+    axes: tuple[str | None, ...] = ()
+    dtype: Literal["model", "float32"] = "model"
+    quantizable: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        total = 1
+        for size in self.shape:
+            total *= size
+        return total
+
+
+class Linears(Frozen):
+    """Several linear maps that read the same input, stored apart and called as one.
+
+    `parts` maps a name to its output width, in the order of the outputs.  `axes` names the (output, input)
+    dimensions.
+    """
+
+    reads: int
+    parts: dict[str, int]
+    bias: bool = False
+    axes: tuple[str | None, str | None] = (None, None)
+
+    def parameters(self) -> Iterator[tuple[str, Param]]:
+        """`(part.weight, Param)` and `(part.bias, Param)`, in the order of the built module."""
+        for part, width in self.parts.items():
+            yield f"{part}.weight", Param(shape=(width, self.reads), axes=self.axes, quantizable=True)
+            if self.bias:
+                yield f"{part}.bias", Param(shape=(width,), axes=self.axes[:1], init="bias")
+
+    @property
+    def flops(self) -> int:
+        """Two for every multiply-add of one token."""
+        return 2 * self.reads * sum(self.parts.values())
+
+
+class Slot(Frozen):
+    """What a block must remember of earlier tokens; the host owns the tensors.
+
+    A `kv` slot keeps one entry a token for each tensor in `tensors` (name to shape per token, heads first).
+    With a `window` only the newest tokens are kept, in a ring.
+    """
+
+    kind: Literal["kv"] = "kv"
+    tensors: dict[str, tuple[int, ...]]
+    window: int | None = None
+
+    def capacity(self, max_length: int, rollback: int = 0) -> int:
+        """Tokens that are allocated for a sequence of up to `max_length` tokens."""
+        if self.window is None:
+            return max_length
+        return min(max_length, self.window - 1 + max(1, rollback))
+
+    def bytes(self, max_length: int, rollback: int, element_size: int) -> int:
+        """Bytes of one row, as allocated."""
+        elements = sum(Param(shape=shape).count for shape in self.tensors.values())
+        return elements * self.capacity(max_length, rollback) * element_size
+
+
+class Site(Frozen):
+    """Where a block stands: the parent owns the widths."""
+
+    reads: int = Field(description="Width of what the block reads.")
+    writes: int = Field(description="Width of what the block must return.")
+    max_position_embeddings: int | None = Field(
+        default=None, description="Longest sequence the model is meant for, None when open."
+    )
+
+
+class Declared(Frozen):
+    """Everything a block says about itself at a site: linears and parameters by path, and its slot."""
+
+    linears: dict[str, Linears] = {}
+    params: dict[str, Param] = {}
+    slot: Slot | None = None
+
+    def parameters(self) -> Iterator[tuple[str, Param]]:
+        """Every parameter by its name in the built module: linears first, then the block's own."""
+        for group, linears in self.linears.items():
+            for name, param in linears.parameters():
+                yield f"{group}.{name}", param
+        yield from self.params.items()
+
+
+@dataclass(frozen=True)
+class Causal:
+    """Which keys a query sees: itself and earlier ones, with a window only the newest `window` of them."""
+
+    window: int | None = None
+
+    def __call__(self, query: Any, key: Any) -> Any:
+        """True where the token at position `query` may use the one at `key`; ints or integer tensors."""
+        seen = key <= query
+        return seen if self.window is None else seen & (key > query - self.window)
+
+    def count(self, context: int) -> int:
+        """How many keys the last of `context` tokens sees."""
+        return context if self.window is None else min(context, self.window)
+
+
+class Block(Frozen):
+    """The options of one kind of block; a plugin subclasses it and offers the subclass.
+
+    The fields are the options users write, each with a description.  `kind` is the name in a spec and
+    `api` the major version of this interface the plugin was written for.
+    """
+
+    api: ClassVar[int] = API
+    kind: ClassVar[str]
+
+    def settle(self, site: Site) -> Self:
+        """The same options with every default that depends on the site filled in.
+
+        Raises ValueError with a sentence when the options cannot stand at this site.
+        """
+        return self
+
+    def declares(self, site: Site) -> Declared:
+        """Linears, parameters and memory at this site, for settled options."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare itself")
+
+    def flops(self, site: Site, context: int) -> int | None:
+        """FLOPs of one token beyond its linears, as the last of `context` tokens; None where unknown."""
+        return None
+
+    def sees(self, query: Any, key: Any) -> Any:
+        """Whether what the token at position `query` returns may depend on the one at `key`; ints or tensors."""
+        return Causal()(query, key)
+
+    def build(self, site: Site) -> Mixer:
+        """The torch module of these settled options; torch is imported here and not before."""
+        raise NotImplementedError(f"{type(self).__name__} does not build a module")
+
+
+Width = Annotated[int, Field(ge=1, le=2**24)]
+"""A positive size that a tensor can have."""

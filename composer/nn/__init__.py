@@ -1,0 +1,31 @@
+"""What a block's module is made of.  Importing this brings torch."""
+
+from __future__ import annotations
+
+from .activations import activation
+from .attend import attend
+from .build import build
+from .cache import HybridCache, Keys
+from .functional import layer_norm, rms_norm
+from .layer import At, Mixer
+from .linears import LinearGroup
+from .model import Model, ModelOutput
+from .rope import rotate
+from .step import Step
+
+__all__ = [
+    "At",
+    "HybridCache",
+    "Keys",
+    "LinearGroup",
+    "Mixer",
+    "Model",
+    "ModelOutput",
+    "Step",
+    "activation",
+    "attend",
+    "build",
+    "layer_norm",
+    "rms_norm",
+    "rotate",
+]

@@ -1,0 +1,165 @@
+"""Attention over remembered keys, in one place: a slow obvious reference and the kernels held to it.
+
+B batch, T queries, S keys, H query heads, G key heads (H a multiple of G), E width of a head.
+A kernel has the signature of `reference`; which one runs is chosen at build or load, never by a spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from composer.block import Causal
+from composer.errors import CallError, did_you_mean, fail
+
+from .cache import Keys
+from .step import Step
+
+if TYPE_CHECKING:
+    from .layer import At
+
+Sees = Callable[[Any, Any], Any]
+BLOCK = 256
+"""Queries handled at once where each sees only part of the keys: large enough to keep matmuls busy."""
+
+
+class Kernel(Protocol):
+    """One way to compute attention."""
+
+    def __call__(self, q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
+        """(B, H, T, E) from queries of that shape."""
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, at: At, *, sees: Sees, scale: float, dropout: float = 0.0
+) -> Tensor:
+    """Attention of q (B, H, T, E) over k, v (B, G, T, E) of this call and whatever the slot remembers.
+
+    Returns (B, T, H * E).  `sees(query, key)` says which positions are visible; a `Causal` is fast.
+    Dropout is applied to the weights, so pass 0 outside training.
+    """
+    keys = at.keys(k, v)
+    if at.step.recording:
+        weights = attention_weights(q, keys, at.step, sees, scale)
+        at.record("attentions", weights)
+        out = weigh(weights, keys, dropout)
+    else:
+        out = kernel(at.step.attention)(q, keys, at.step, sees, scale, dropout)
+    return out.transpose(1, 2).flatten(2)
+
+
+def visible(step: Step, keys: Keys, sees: Sees) -> Tensor:
+    """(B or 1, 1, T, S) bool: which keys each query may use; what no query could use is not real."""
+    query, key = step.indices[:, :, None], keys.positions(step)[:, None, :]
+    seen = sees(query, key) & (key >= 0)
+    if step.segments is not None:
+        seen = seen & (step.segments[:, :, None] == step.segments[:, None, :])
+    if step.valid is not None:  # a pad sees everything rather than nothing, so that no softmax is empty
+        seen = seen | ~step.valid[:, :, None]
+    return seen[:, None]
+
+
+def attention_weights(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float) -> Tensor:
+    """(B, H, T, S) softmax weights, in float32 and then in the dtype of q."""
+    k = keys.values[0].repeat_interleave(q.shape[1] // keys.values[0].shape[1], dim=1)
+    scores = (q @ k.transpose(2, 3)) * scale
+    scores = scores.masked_fill(~visible(step, keys, sees), torch.finfo(scores.dtype).min)
+    return scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype)
+
+
+def weigh(weights: Tensor, keys: Keys, dropout: float) -> Tensor:
+    """(B, H, T, E): values averaged by weights."""
+    v = keys.values[1].repeat_interleave(weights.shape[1] // keys.values[1].shape[1], dim=1)
+    return F.dropout(weights, dropout) @ v
+
+
+def reference(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
+    """Slow and obvious: every score, every weight."""
+    return weigh(attention_weights(q, keys, step, sees, scale), keys, dropout)
+
+
+def sdpa(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
+    """torch's scaled_dot_product_attention, never asked for keys that a window hides."""
+    k, v = keys.values
+    alike = (
+        isinstance(sees, Causal)
+        and step.start is not None
+        and keys.oldest is not None
+        and step.segments is None
+    )
+    if step.width == 1:
+        return one_query(q, keys, step, sees, scale, dropout, alike)
+    if not (alike and keys.ordered):
+        return fused(q, k, v, scale, dropout, mask_of(step, keys, sees))
+    if keys.oldest == step.start and (sees.window is None or step.width <= sees.window):
+        return F.scaled_dot_product_attention(
+            q, k, v, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=True
+        )
+    starts = range(0, step.width, BLOCK)
+    return torch.cat(
+        [block(q[:, :, a : a + BLOCK], keys, step, step.start + a, sees, scale, dropout) for a in starts],
+        dim=2,
+    )
+
+
+def mask_of(step: Step, keys: Keys, sees: Sees) -> Tensor:
+    """`visible`, made once for all layers that look at the same positions in the same way."""
+    return step.once(("mask", sees, keys.where), lambda: visible(step, keys, sees))
+
+
+def block(
+    q: Tensor, keys: Keys, step: Step, first: int, sees: Causal, scale: float, dropout: float
+) -> Tensor:
+    """Queries at positions `first`... against the stretch of ordered keys that any of them sees."""
+    oldest = keys.oldest or 0
+    last = first + q.shape[2] - 1
+    low = max(oldest, 0 if sees.window is None else first - sees.window + 1)
+    k, v = (t[:, :, low - oldest : last + 1 - oldest] for t in keys.values)
+    ahead = first - low
+
+    def mask() -> Tensor:
+        query = torch.arange(ahead, ahead + q.shape[2], device=q.device)[:, None]
+        return sees(query, torch.arange(k.shape[2], device=q.device))
+
+    return fused(q, k, v, scale, dropout, step.once(("block", sees, ahead, q.shape[2], k.shape[2]), mask))
+
+
+def one_query(
+    q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float, alike: bool
+) -> Tensor:
+    """A single query a row: the heads of a group become its query rows, so each key is read once."""
+    k, v = keys.values
+    mask = None
+    if alike and keys.ordered and sees.window is not None:
+        k, v = k[:, :, -sees.window :], v[:, :, -sees.window :]
+    elif not alike or (sees.window is not None and k.shape[2] > sees.window):
+        mask = mask_of(step, keys, sees)
+    grouped = q.unflatten(1, (k.shape[1], -1)).flatten(2, 3)  # (B, G, H / G, E)
+    return fused(grouped, k, v, scale, dropout, mask).reshape(q.shape)
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, scale: float, dropout: float, mask: Tensor | None) -> Tensor:
+    """The library's kernel under an explicit mask."""
+    gqa = q.shape[1] != k.shape[1]
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale, enable_gqa=gqa
+    )
+
+
+KERNELS: dict[str, Kernel] = {"sdpa": sdpa, "reference": reference}
+
+
+def kernel(name: str) -> Kernel:
+    """The kernel registered under `name`."""
+    if name not in KERNELS:
+        fail(
+            CallError,
+            "E701",
+            f"no attention kernel is called {name!r}",
+            hint=did_you_mean(name, KERNELS) or f"one of: {', '.join(KERNELS)}",
+        )
+    return KERNELS[name]

@@ -1,0 +1,202 @@
+"""The model: a token table, layers over one stream, a final norm and a head.
+
+B batch, T tokens, D width of the stream, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from composer.errors import CallError, fail
+from composer.plan import Plan
+
+from .cache import HybridCache
+from .layer import Layer, NormModule
+from .rows import Call, read_call
+from .step import Step
+
+if TYPE_CHECKING:
+    from composer.text import Tokenizer
+
+
+@dataclass
+class ModelOutput:
+    """What a call returns; what was not asked for is None.
+
+    logits (B, kept, V), last_hidden_state (B, T, D) after the final norm, hidden_states L + 1 of (B, T, D):
+    what each layer reads, then the last hidden state; attentions (B, H, T, S) a layer that has any.
+    """
+
+    logits: Tensor | None = None
+    loss: Tensor | None = None
+    past_key_values: HybridCache | None = None
+    last_hidden_state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class Head(nn.Module):
+    """Logits from the stream, with a matrix of its own or the token table."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        vocab, width = plan.sizes.vocab_size, plan.sizes.hidden_size
+        self.weight = None if plan.head.tied else nn.Parameter(torch.empty(vocab, width))
+        self.bias = nn.Parameter(torch.empty(vocab)) if plan.head.bias else None
+
+    def forward(self, stream: Tensor, table: Tensor) -> Tensor:
+        return F.linear(stream, table if self.weight is None else self.weight, self.bias)
+
+
+class Model(nn.Module):
+    """A plan, built.  Made by `composer.build` or `composer.load`."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self.attention = "sdpa"
+        self.embed = nn.Embedding(plan.sizes.vocab_size, plan.sizes.hidden_size)
+        self.layers = nn.ModuleList(Layer(layer) for layer in plan.layers)
+        self.norm = NormModule(plan.norm, plan.sizes.hidden_size)
+        self.head = Head(plan) if plan.head.kind == "causal-lm" else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.embed.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the stream."""
+        return self.embed.weight.dtype
+
+    def new_cache(self, batch_size: int, max_length: int | None = None, rollback: int = 0) -> HybridCache:
+        """A cache for `batch_size` rows; with `max_length` (tokens a row) everything is allocated now."""
+        return HybridCache(self.plan, batch_size, max_length, rollback, self.dtype, self.device)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,  # (B, T)
+        attention_mask: Tensor | None = None,  # (B, T), or (B, past + T) with a cache
+        position_ids: Tensor | None = None,  # (B or 1, T)
+        inputs_embeds: Tensor | None = None,  # (B, T, D)
+        past_key_values: HybridCache | None = None,
+        labels: Tensor | None = None,  # (B, T), -100 is ignored
+        segment_ids: Tensor | None = None,  # (B, T), packed sequences of a row
+        use_cache: bool = False,
+        logits_to_keep: int | Tensor = 0,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+        **refused: Any,
+    ) -> ModelOutput:
+        """Run the model; names, shapes and meanings are those of the transformers library.
+
+        Padding may stand on either side.  `logits_to_keep` n > 0 keeps the last n real tokens of each row,
+        0 keeps all, a 1-D tensor keeps those columns.  Raises CallError for what contradicts itself.
+        """
+        call = read_call(
+            self,
+            input_ids,
+            attention_mask,
+            position_ids,
+            inputs_embeds,
+            past_key_values,
+            labels,
+            segment_ids,
+            logits_to_keep,
+            refused,
+        )
+        cache = past_key_values
+        if cache is None and use_cache:
+            cache = self.new_cache(call.batch)
+        stream, step = self._begin(call, cache, output_attentions)
+        attentions: list[Tensor] = []
+        states = self._run(stream, step, cache, attentions if output_attentions else None)
+        kept: list[Tensor] = []
+        for state in states:
+            if output_hidden_states:
+                kept.append(call.restore(state))
+            stream = state
+        last = self.norm(stream)
+        logits = self.head(call.keep(last, logits_to_keep), self.embed.weight) if self.head else None
+        whole = call.restore(last) if output_hidden_states or self.head is None else None
+        return ModelOutput(
+            logits=logits,
+            loss=None if labels is None or logits is None else causal_loss(logits, labels),
+            past_key_values=cache,
+            last_hidden_state=whole,
+            hidden_states=(*kept[:-1], whole) if output_hidden_states and whole is not None else None,
+            attentions=tuple(map(call.restore_map, attentions)) if output_attentions else None,
+        )
+
+    def _begin(self, call: Call, cache: HybridCache | None, record: bool) -> tuple[Tensor, Step]:
+        """The embedded stream and the step of a call."""
+        stream = self.embed(call.ids) if call.embeds is None else call.embeds
+        if cache is not None:
+            cache.require_room(call.counts)
+            if torch.is_grad_enabled() and stream.requires_grad:
+                fail(
+                    CallError,
+                    "E703",
+                    "gradients do not flow through a cache",
+                    hint="wrap the call in torch.no_grad(), or call without a cache",
+                )
+        step = Step(
+            stream,
+            tuple(cache.lengths) if cache else (0,) * call.batch,
+            call.counts,
+            position_ids=call.positions,
+            segments=call.segments,
+            max_length=cache.max_length if cache else None,
+            cached=cache is not None,
+            attention=self.attention,
+            record=record,
+        )
+        if step.valid is not None:
+            stream = step.embedded = torch.where(step.valid[..., None], stream, 0)
+        return stream, step
+
+    def _run(
+        self, stream: Tensor, step: Step, cache: HybridCache | None, attentions: list[Tensor] | None
+    ) -> Iterator[Tensor]:
+        """What each layer reads, and at the end what the last one returns; commits the cache when all is done."""
+        record = (
+            None
+            if attentions is None
+            else lambda name, value: attentions.append(value) if name == "attentions" else None
+        )
+        try:
+            for index, layer in enumerate(self.layers):
+                yield stream
+                stream = layer(stream, step, cache.slots[index] if cache else {}, record)
+        except BaseException as error:
+            if cache is not None:
+                cache.poison(error)
+            raise
+        if cache is not None:
+            cache.commit(step)
+        yield stream
+
+    def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Tensor:
+        """Token ids (batch, prompt + new); options are those of `composer.generate.GenerationOptions`."""
+        from composer.generate import generate
+
+        return generate(self, input_ids, attention_mask=attention_mask, **options)
+
+    def stream(self, tokenizer: Tokenizer, prompt: str | list[int], **options: Any) -> Iterator[str]:
+        """Text as it is generated; the pieces concatenate to the decoded whole."""
+        from composer.generate import stream
+
+        return stream(self, tokenizer, prompt, **options)
+
+
+def causal_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy in nats of each next token, in float32; labels of -100 do not count."""
+    predicted = logits[:, :-1].float().flatten(0, 1)
+    return F.cross_entropy(predicted, labels[:, 1:].to(logits.device).flatten(), ignore_index=-100)

@@ -1,0 +1,157 @@
+"""What a person wrote: one YAML file, its ancestors merged, its shape checked, nothing decided yet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator
+
+from .block import Frozen, Norm, Width
+from .origins import Origins
+
+List = Field(strict=False)  # YAML lists become tuples
+
+
+class Branch(Frozen):
+    """One residual branch of a layer: `stream = residual * stream + scale * post(mix(norm(stream)))`.
+
+    Several mixers on one norm are summed.  `after` normalises the stream behind the sum.
+    """
+
+    mix: str | Annotated[tuple[str, ...], List] = Field(
+        description="A track of the pattern (`mixer`) or the name of a block; a list runs side by side."
+    )
+    norm: Literal["rms", "layer"] | Norm | None = Field(
+        default=None, description="Norm before the branch; a bare kind takes its numbers from `norm`."
+    )
+    post: Literal["rms", "layer"] | Norm | None = Field(
+        default=None, description="Norm of what the branch returns, before it is added."
+    )
+    after: Literal["rms", "layer"] | Norm | None = Field(
+        default=None, description="Norm of the stream after the addition (post-norm)."
+    )
+    scale: float = Field(default=1.0, description="Multiplies what the branch returns.")
+    residual: float = Field(default=1.0, description="Multiplies the stream it is added to; 0 makes a chain.")
+
+    @property
+    def mixes(self) -> tuple[str, ...]:
+        """The mixers of the branch, one or several."""
+        return (self.mix,) if isinstance(self.mix, str) else self.mix
+
+
+class BlockEntry(Frozen):
+    """A word of the pattern or the layer: a plugin's block and its options, or branches over other blocks."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str | None = Field(default=None, description="The kind of block, as a plugin offers it.")
+    extends: str | None = Field(
+        default=None, description="Another block of this spec whose options this one changes."
+    )
+    branches: Annotated[tuple[Branch, ...], List, Field(min_length=1)] | None = Field(
+        default=None, description="Residual branches that replace the spec's `layer` where this word stands."
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the kind's own options are to be."""
+        return dict(self.model_extra or {})
+
+
+class Override(Frozen):
+    """Options that differ at some layers, applied after the pattern is expanded."""
+
+    at: int | str = Field(description='A layer index (0, -1), a range ("8..15").')
+    block: str | None = Field(
+        default=None, description="Which block of the layer; the pattern's own word when absent."
+    )
+    set: dict[str, Any] = Field(min_length=1, description="Options of the block and their values there.")
+
+
+class Head(Frozen):
+    """What turns the stream into logits over the vocabulary."""
+
+    tied: bool = Field(default=False, description="Use the embedding table as the output matrix.")
+    bias: bool = Field(default=False, description="Add a bias to the logits.")
+
+
+class Draw(Frozen):
+    """How the values of one kind of tensor are drawn."""
+
+    distribution: Literal["normal", "uniform", "constant"] = Field(description="The distribution.")
+    mean: float = Field(default=0.0, description="Mean of a normal, middle of a uniform, or the constant.")
+    spread: float = Field(default=0.0, ge=0, description="Deviation of a normal, half width of a uniform.")
+
+
+INIT = {
+    "linear": Draw(distribution="normal", spread=0.02),
+    "embedding": Draw(distribution="normal", spread=0.02),
+    "bias": Draw(distribution="constant", mean=0.0),
+    "norm": Draw(distribution="constant", mean=1.0),
+}
+"""What a kind of tensor gets when a spec's `init` does not name it."""
+
+
+class Spec(Frozen):
+    """One architecture, as written; `composer.resolve` decides the rest."""
+
+    composer: Literal[1] = Field(description="Version of the spec language.")
+    name: str = Field(min_length=1, max_length=200, description="Name of the architecture.")
+    description: str = Field(default="", description="What it is, in a sentence or two.")
+    vocab_size: Width = Field(description="Rows of the token table.")
+    hidden_size: Width = Field(description="Width of the stream.")
+    max_position_embeddings: Width | None = Field(
+        default=None, description="Longest sequence the model is meant for; null when open."
+    )
+    norm: Norm = Field(
+        description="The model's norm: in front of the head, and wherever a branch names its kind."
+    )
+    layer: Annotated[tuple[Branch, ...], List] | None = Field(
+        default=None,
+        description="Residual branches of a layer; `mixer` stands for the word of the pattern. "
+        "By default one branch: the mixer, with the model's norm before it.",
+    )
+    pattern: str | Annotated[tuple[str, ...], List] = Field(description="The layer pattern.")
+    layers: Width | None = Field(default=None, description="Number of layers; the pattern cycles to it.")
+    remainder: Literal["error", "truncate"] = Field(
+        default="error", description="What to do when the pattern does not divide `layers`."
+    )
+    blocks: dict[str, BlockEntry] = Field(
+        min_length=1,
+        description="The words of the pattern and of the layer: a `kind` with its options, or `branches`.",
+    )
+    overrides: Annotated[tuple[Override, ...], List] = Field(
+        default=(), description="Options that differ at some layers."
+    )
+    final: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="Options by block that win over everything else; what `--set blocks.…` writes.",
+    )
+    head: Head = Field(default=Head(), description="The language-model head.")
+    init: dict[str, Draw] = Field(default={}, description="How each kind of tensor is drawn.")
+    weights: str | None = Field(
+        default=None, description="The layout whose tensor names published checkpoints of this model use."
+    )
+    tokenizer: str | None = Field(default=None, description="Which tokenizer the model was trained with.")
+    generation: dict[str, Any] = Field(default={}, description="Generation defaults, token ids among them.")
+    metadata: dict[str, Any] = Field(
+        default={}, description="Sources, licence, parameter count as published."
+    )
+
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    @field_validator("blocks", mode="after")
+    @classmethod
+    def _names(cls, blocks: dict[str, BlockEntry]) -> dict[str, BlockEntry]:
+        for name in blocks:
+            if name in RESERVED or "." in name:
+                raise ValueError(f"{name!r} cannot be the name of a block; choose another")
+        return blocks
+
+    @property
+    def origins(self) -> Origins:
+        """Where each part was written, for errors that are found later."""
+        return self._origins
+
+
+RESERVED = frozenset({"mixer", "norms", "rest", "x", "embedding", "stream"})

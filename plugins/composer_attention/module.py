@@ -1,0 +1,35 @@
+"""B batch, T tokens in this call, H query heads, G key heads, E width of a head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from composer.nn import At, LinearGroup, attend, rotate
+
+if TYPE_CHECKING:
+    from composer import Site
+
+    from .options import Attention
+
+
+class AttentionModule(nn.Module):
+    """Project, rotate, attend, project back."""
+
+    def __init__(self, options: Attention, site: Site) -> None:
+        super().__init__()
+        self.o, self.site = options, site
+        linears = options.declares(site).linears
+        self.qkv = LinearGroup(linears["qkv"])
+        self.out = LinearGroup(linears["out"])
+
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        o = self.o
+        q, k, v = (part.unflatten(-1, (-1, o.head_dim)) for part in self.qkv(x, at))  # (B, T, H or G, E)
+        if o.rope:
+            q, k = rotate(q, k, *at.step.rope(o.rope, o.head_dim, self.site.max_position_embeddings))
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))  # (B, H or G, T, E)
+        dropout = o.attention_dropout if self.training else 0.0
+        y = attend(q, k, v, at, sees=o.visibility, scale=o.scale, dropout=dropout)
+        return self.out(y, at)[0]

@@ -1,0 +1,32 @@
+"""B batch, T tokens, F width between the projections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from composer.nn import At, LinearGroup, activation
+
+if TYPE_CHECKING:
+    from composer import Site
+
+    from .options import MLP
+
+
+class MLPModule(nn.Module):
+    """Up, activate, gate where there is one, down."""
+
+    def __init__(self, options: MLP, site: Site) -> None:
+        super().__init__()
+        self.act = activation(options.hidden_act)
+        self.group = "gate_up" if options.gated else "up"
+        for name, linears in options.declares(site).linears.items():
+            self.add_module(name, LinearGroup(linears))
+
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        first, *rest = self.get_submodule(self.group)(x, at)  # (B, T, F) each
+        y = self.act(first)
+        for up in rest:
+            y = y * up
+        return self.get_submodule("down")(y, at)[0]
