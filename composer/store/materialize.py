@@ -11,7 +11,7 @@ from ..errors import Problem, WeightsError, did_you_mean
 from ..layout.names import folded
 from ..layout.rows import Match, WeightMap, match_names
 from .checkpoint import Checkpoint, Shard
-from .finite import all_finite
+from .finite import not_finite
 
 _CAST_BYTES = 16 << 20
 
@@ -95,15 +95,16 @@ def _same_bytes(checkpoint: Checkpoint, one: str, other: str) -> bool:
 def _read_all(
     wanted: dict[str, nn.Parameter], match: Match, checkpoint: Checkpoint, device: torch.device
 ) -> dict[str, torch.Tensor]:
-    ready: dict[str, torch.Tensor] = {}
+    ready = {
+        ours: read_as(checkpoint.shard(theirs), theirs, wanted[ours].dtype, device)
+        for ours, theirs in match.filled.items()
+    }
     broken: dict[str, list[str]] = {}
-    for ours, theirs in match.filled.items():
-        dtype = wanted[ours].dtype
-        ready[ours] = read_as(checkpoint.shard(theirs), theirs, dtype, device)
-        if not all_finite(ready[ours]):
-            was = all_finite(checkpoint.tensor(theirs))
-            what = f"numbers too large for {dtype}" if was else "numbers that are not finite (NaN, infinity)"
-            broken.setdefault(what, []).append(theirs)
+    for ours in not_finite(ready):
+        theirs, dtype = match.filled[ours], wanted[ours].dtype
+        stored = not_finite({theirs: checkpoint.tensor(theirs)})
+        what = "numbers that are not finite (NaN, infinity)" if stored else f"numbers too large for {dtype}"
+        broken.setdefault(what, []).append(theirs)
     if broken:
         each = (_each("E516", checkpoint, what, names) for what, names in broken.items())
         raise WeightsError(*(problem for problems in each for problem in problems))
