@@ -106,7 +106,7 @@ def build(decoders: Iterable[dict[str, Any]]) -> list[Piecewise]:
 
 def spaced() -> Piecewise:
     """No decoder at all: tokens are joined by spaces."""
-    return Each(lambda token: " " + token, lambda token: token)
+    return Each(later=lambda token: " " + token, first=lambda token: token)
 
 
 def literal(step: dict[str, Any]) -> tuple[str, str]:
@@ -123,23 +123,24 @@ def replaced_tokens(step: dict[str, Any]) -> Piecewise:
 
 
 def metaspace(step: dict[str, Any]) -> Piecewise:
-    mark, scheme = step["replacement"], step["prepend_scheme"]
-    first = " " if scheme == "never" else ""
-    return Each(lambda token: token.replace(mark, " "), lambda token: token.replace(mark, first))
+    from tokenizers.decoders import Metaspace
+
+    decode = Metaspace(step["replacement"], step["prepend_scheme"], step["split"]).decode
+    return Each(later=lambda token: decode(["", token]), first=lambda token: decode([token]))
 
 
 def word_pieces(step: dict[str, Any]) -> Piecewise:
     from tokenizers.decoders import WordPiece
 
-    decode = WordPiece(prefix=step["prefix"], cleanup=step["cleanup"]).decode
-    return Each(lambda token: decode(["", token]), lambda token: decode([token]))
+    decode = WordPiece(step["prefix"], step["cleanup"]).decode
+    return Each(later=lambda token: decode(["", token]), first=lambda token: decode([token]))
 
 
 def word_ends(step: dict[str, Any]) -> Piecewise:
-    suffix = step["suffix"]
-    if not suffix:
-        raise NoTwin("BPEDecoder")
-    return Delayed(lambda token: token.replace(suffix, " "), lambda token: token.replace(suffix, ""))
+    from tokenizers.decoders import BPEDecoder
+
+    decode = BPEDecoder(step["suffix"]).decode
+    return Delayed(inner=lambda token: decode([token, ""]), last=lambda token: decode([token]))
 
 
 def left_strip(step: dict[str, Any]) -> Piecewise:

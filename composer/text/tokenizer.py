@@ -60,7 +60,7 @@ class Tokenizer:
     # ------------------------------------------------------------------ text to ids
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
-        """Ids of `text`, with the special tokens that the tokenizer adds (often a leading bos) unless told not.
+        """Ids of `text`, with the special tokens the tokenizer adds (often a leading bos) unless told not to.
 
         Raises TextError E606 for what is not a text, E612 when the tokenizer itself gives up.
         """
@@ -79,9 +79,9 @@ class Tokenizer:
     ) -> Batch:
         """Ids and attention mask of several texts, both (batch, longest text) of int64.
 
-        `padding_side` is `left` (what generation wants) or `right`, by default what the files say or `right`;
-        `pad_token_id` stands in where the files name no pad token. Raises TextError: E606 not texts, E608 no pad
-        token where one is needed, E609 an impossible argument, E610 a text of more than `max_length` tokens.
+        `padding_side` is `left`, as generation wants, or `right`; by default as the files say, else `right`.
+        `pad_token_id` is for files that name none. Raises TextError: E606 not texts, E608 no pad token
+        where one is needed, E609 an impossible argument, E610 a text of more than `max_length` tokens.
         """
         side = self.padding_side if padding_side is None else padding_side
         check_shape(side, pad_to_multiple_of, max_length)
@@ -118,7 +118,7 @@ class Tokenizer:
 
     @cached_property
     def _cleaning(self) -> tuple[tuple[str, str], ...]:
-        """Replacements of `clean_up_tokenization_spaces`; BPE spells its spaces and is only cleaned by force."""
+        """Replacements of `clean_up_tokenization_spaces`; BPE spells its spaces, so only force cleans it."""
         wanted = self.config.get("clean_up_tokenization_spaces") is True
         forced = self.config.get(FORCED_CLEANING) is True
         return SPACED if wanted and (forced or type(self._backend.model).__name__ != "BPE") else ()
@@ -187,7 +187,7 @@ class Tokenizer:
     # ------------------------------------------------------------------ files
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the tokenizer's files into `folder`, byte for byte as they were; TextError E611 if it fails."""
+        """Write the tokenizer's files into `folder`, byte for byte as they were; TextError E611 if not."""
         self.sources.save(Path(folder))
 
 

@@ -167,3 +167,21 @@ def write(folder: Path, tokenizer: dict[str, Any], files: dict[str, Any]) -> Pat
     for name, data in {"tokenizer.json": tokenizer, **files}.items():
         (folder / name).write_text(json.dumps(data, ensure_ascii=False, indent=2), "utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample() -> list[str]:
+    """Lines in many scripts, with code, emoji, combining marks, odd spaces and control characters."""
+    text = (Path(__file__).parent / "sample.txt").read_text("utf-8")
+    odd = [
+        "",
+        "\n",
+        "\t\ttab",
+        "a\r\nb",
+        "a  b   c",
+        "tail  ",
+        "nul\0bell\a",
+        "\ufeffmark",
+        "x\u00a0y\u3000z\u200bw\u2028",
+    ]
+    return [*text.splitlines(), text, *odd, "e\u0301 \u00e9 \ufb01 \u212b", "\ud7ff\ue000\U0010ffff"]
