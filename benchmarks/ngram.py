@@ -1,9 +1,9 @@
 """An n-gram language model with interpolated modified Kneser-Ney smoothing, over token ids, in numpy.
 
-After Chen and Goodman, "An empirical study of smoothing techniques for language modeling" (1999), section 3:
-three discounts an order, estimated from the counts of counts; lower orders count distinct left neighbours; the unigram
-interpolates with the uniform distribution. No pruning, no cut-off. An n-gram is one 64-bit key, so `order * bits`
-must stay below 64 (order 5 with up to 4,096 tokens).
+After Chen and Goodman, "An empirical study of smoothing techniques for language modeling" (1999), section 3.
+There are three discounts an order, estimated from the counts of counts; lower orders count distinct left
+neighbours; the unigram interpolates with the uniform distribution. No pruning, no cut-off. An n-gram is one
+64-bit key, so `order * bits` must stay below 64 (order 5 with up to 4,096 tokens).
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: Train
     bits: list[float] = []
 
     def save() -> None:
-        composer.save(model, folder / CHECKPOINT, layout=settings.layout, tokenizer=vocabulary)
         save_state(state, model, optimizer, progress)
+        composer.save(model, folder / CHECKPOINT, layout=settings.layout, tokenizer=vocabulary)
 
     def evaluate() -> float | None:
         if not unseen.byte_count:
@@ -87,6 +87,7 @@ def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: Train
         Loop(model, optimizer, batches, settings, progress, log, meter, save, evaluate).run()
     if not bits:  # a finished run was resumed
         evaluate()
+        save()
     tokens = settings.steps * settings.tokens_per_step
     return TrainReport(folder / CHECKPOINT, settings.steps, tokens, bits[-1] if bits else None)
 
