@@ -68,7 +68,7 @@ class Lines:
 class Document:
     """A document that was read.
 
-    `data` is plain Python, `text` the source without a byte order mark, `name` what errors call it.
+    `data` is plain Python, `text` the source as it was given, `name` what errors call it.
     """
 
     name: str
@@ -90,12 +90,17 @@ class Document:
 
         Falls back to the start of the value where the two cannot be aligned.
         """
-        _, node, found = self._walk(path)
-        offsets = self._offsets(node) if found and isinstance(node.value, str) else None
+        node = self.node(path)
+        offsets = self._offsets(node) if node and isinstance(node.value, str) else None
         if offsets is None:
             return self.place(path)
         last = start + max(1, width) - 1
         return self.lines.place(_offset(offsets, start), _offset(offsets, last) + 1)
+
+    def node(self, path: Path) -> Node | None:
+        """The node at `path`, or None if it is absent."""
+        _, node, found = self._walk(path)
+        return node if found else None
 
     def _walk(self, path: Path) -> tuple[Node | None, Node, bool]:
         """The deepest (key, value) that exists along `path`, and whether that is all of it."""
@@ -130,7 +135,7 @@ class Document:
             start, end, units = start + 1, end - 1, _SINGLE if node.style == "'" else _DOUBLE
         elif node.style:
             start = self.lines.starts[bisect_right(self.lines.starts, start)]
-        found = units.finditer(self.text, start, end)
+        found = units.finditer(self.lines.text, start, end)
         return [unit.start() for unit in found if not _is_blank(unit.group())]
 
 

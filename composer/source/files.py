@@ -14,7 +14,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0
 
 
 def read_file(path: str | os.PathLike[str]) -> Document:
-    """Read one YAML file, at most 1 MiB of UTF-8 with or without a byte order mark. Raises SpecError."""
+    """Read one YAML file of at most 1 MiB of UTF-8. Raises SpecError."""
     name = os.fspath(path)
     return read_document(_text(_bytes(name), name), name)
 
@@ -22,30 +22,38 @@ def read_file(path: str | os.PathLike[str]) -> Document:
 def _bytes(name: str) -> bytes:
     try:
         handle = os.open(name, _FLAGS)
+        try:
+            data = _bounded(handle)
+        finally:
+            os.close(handle)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         fail(SpecError, "E101", f"cannot read {name}: {reason}")
-    with os.fdopen(handle, "rb") as file:
-        kind = os.fstat(handle).st_mode
-        if not stat.S_ISREG(kind):
-            what = "a folder" if stat.S_ISDIR(kind) else "not a regular file"
-            fail(SpecError, "E101", f"cannot read {name}: it is {what}")
-        data = file.read(MAX_CHARACTERS + 1)
     if len(data) > MAX_CHARACTERS:
         fail(SpecError, "E102", f"{name} is larger than 1 MiB")
     return data
 
 
+def _bounded(handle: int) -> bytes:
+    kind = os.fstat(handle).st_mode
+    if not stat.S_ISREG(kind):
+        raise ValueError("it is a folder" if stat.S_ISDIR(kind) else "it is not a regular file")
+    data = b""
+    while len(data) <= MAX_CHARACTERS and (more := os.read(handle, MAX_CHARACTERS)):
+        data += more
+    return data
+
+
 def _text(data: bytes, name: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         place = _place(error.object[: error.start], name)
-        hint = "save it as UTF-8 without other encodings"
+        hint = "save the file as UTF-8"
         raise SpecError(Problem("E103", f"byte 0x{byte:02x} is not UTF-8", place, hint=hint)) from None
 
 
 def _place(before: bytes, name: str) -> Place:
-    text = before.decode("utf-8-sig", "replace")
+    text = before.decode("utf-8").removeprefix("\ufeff")
     return Lines(text, name).place(len(text), len(text) + 1)

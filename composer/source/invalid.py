@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from composer.errors import Path, Place, Problem, did_you_mean, dotted
 from composer.source.scalars import BadScalar, resolve
 from composer.source.shape import Located, Shape
+from composer.source.syntax import MAX_SHOWN, not_shown
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -88,7 +89,9 @@ def problems_of(
     """
     shape = Shape(known) if isinstance(known, type) else Shape(None, tuple(known))
     faults = [_fault(each, shape) for each in error.errors(include_url=False)]
-    return [_problem(group, places, base) for group in _groups(faults)]
+    groups = list(_groups(faults))
+    problems = [_problem(group, places, base) for group in groups[:MAX_SHOWN]]
+    return [*problems, *not_shown(len(groups) - MAX_SHOWN)]
 
 
 def _fault(error: Mapping[str, Any], shape: Shape) -> _Fault:
@@ -143,7 +146,8 @@ def _tell(group: list[_Fault]) -> tuple[str, dict[str, str]]:
     if fault.kind == "missing":
         return f"'{name}' is missing", {"code": "E302", "expected": name}
     if fault.kind == "extra_forbidden":
-        return f"unknown option {name!r}", {"code": "E301", "hint": did_you_mean(name, fault.names), "found": name}
+        hint = did_you_mean(name, fault.names)
+        return f"unknown option {name!r}", {"code": "E301", "found": name, "hint": hint}
     return _tell_value(fault)
 
 

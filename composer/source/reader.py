@@ -11,16 +11,16 @@ import yaml
 from composer.errors import Problem, SpecError, dotted
 from composer.source.document import Document, Lines, Node
 from composer.source.scalars import BadScalar, resolve
-from composer.source.syntax import syntax_problem
+from composer.source.syntax import MAX_SHOWN, not_shown, syntax_problem
 
 MAX_CHARACTERS = 2**20
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 MAX_ALIASES = 1_000
-MAX_SHOWN = 50
 
 # Control characters, line and paragraph separators, byte order marks, halves of surrogate pairs.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_ANCHOR = re.compile(r"&\S+\s*")
 _ESCAPED = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -31,10 +31,11 @@ def read_document(text: str, name: str) -> Document:
     keys, numbers that are not finite, merge keys, undefined or recursive anchors, and sizes over the limits.
     """
     lines = Lines(text.removeprefix("\ufeff"), name)
-    if len(lines.text) > MAX_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         raise SpecError(Problem("E102", f"{name} is larger than 1 MiB"))
     _check_characters(lines)
-    return _Reader(lines).read()
+    root = _Reader(lines).read()
+    return Document(name, text, root.plain(), root, lines)
 
 
 def _check_characters(lines: Lines) -> None:
@@ -48,10 +49,7 @@ def _check_characters(lines: Lines) -> None:
 
 def _shown(problems: list[Problem]) -> list[Problem]:
     """The problems to raise: the first ones, and how many more there are."""
-    more = len(problems) - MAX_SHOWN
-    if more <= 0:
-        return problems
-    return [*problems[:MAX_SHOWN], Problem("E116", f"{more:,} more problems are not shown")]
+    return [*problems[:MAX_SHOWN], *not_shown(len(problems) - MAX_SHOWN)]
 
 
 @dataclass(slots=True)
@@ -70,7 +68,7 @@ class _Open:
         """The part of the key path that is being read."""
         if self.node.kind == "list":
             return len(self.node.value)
-        return str(self.key.value) if self.key else None
+        return None if self.key is None else self.key.value if self.key.kind == "scalar" else "?"
 
 
 class _Reader:
@@ -85,22 +83,22 @@ class _Reader:
         self.root: Node | None = None
         self.nodes = self.aliases = self.documents = 0
 
-    def read(self) -> Document:
+    def read(self) -> Node:
+        """The root of the document."""
         loader = yaml.SafeLoader(self.lines.text)
         try:
             while loader.check_event():
-                self._take(loader.get_event())
+                self._take(loader.get_event())  # type: ignore[no-untyped-call]  # so in its stubs
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             self.problems.append(syntax_problem(error, self.lines, loader.index))
             self._raise()
         finally:
             loader.dispose()
-        root = self.root
-        if root is None or root.kind == "scalar" and root.value is None and not root.style:
-            self._note("E106", f"{self.lines.name} is empty", 0, 1)
-        if self.problems or root is None:
+        if self.root is None or self.root.value is None:
+            self._note("E106", "there is nothing in this document", 0, 1)
+        if self.root is None or self.problems:
             self._raise()
-        return Document(self.lines.name, self.lines.text, root.plain(), root, self.lines)
+        return self.root
 
     def _raise(self) -> NoReturn:
         raise SpecError(*_shown(self.problems)) from None
@@ -112,7 +110,7 @@ class _Reader:
 
     def _stop(self, code: str, message: str, event: yaml.Event, hint: str = "") -> NoReturn:
         """A problem after which reading on is pointless or dangerous."""
-        self._note(code, message, event.start_mark.index, event.end_mark.index, hint)
+        self.problems.append(Problem(code, message, self.lines.place(*_span(event)), hint=hint))
         self._raise()
 
     def _take(self, event: yaml.Event) -> None:
@@ -120,54 +118,55 @@ class _Reader:
             self.documents += 1
             if self.documents > 1:
                 self._stop("E107", "a second document begins here", event, "write one document in a file")
-        elif isinstance(event, yaml.NodeEvent):
-            self._count(event)
-            self._take_node(event)
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._check_size(event, 1, 1)
+            self._add(self._named(event, self._scalar(event)))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._check_size(event, 1, 1)
+            self._open(event)
         elif isinstance(event, yaml.CollectionEndEvent):
             self._close(event)
 
-    def _take_node(self, event: yaml.NodeEvent) -> None:
-        if isinstance(event, yaml.AliasEvent):
-            self._alias(event)
-        elif isinstance(event, yaml.ScalarEvent):
-            self._tag(event)
-            self._add(self._anchor(event, self._scalar(event)))
-        else:
-            self._tag(event)
-            kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "list"
-            node = Node(kind, [], *_span(event), style="flow" if event.flow_style else "")
-            self.open_anchors.add(id(self._anchor(event, node)))
-            self.stack.append(_Open(node))
-
-    def _count(self, event: yaml.NodeEvent) -> None:
-        self.nodes += 1
-        self.aliases += isinstance(event, yaml.AliasEvent)
-        if self.aliases > MAX_ALIASES:
-            self._stop("E108", f"more than {MAX_ALIASES:,} aliases", event)
-        self._check_size(event, 0, 1)
+    def _open(self, event: yaml.CollectionStartEvent) -> None:
+        kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "list"
+        node = Node(kind, [], *self._extent(event), style="flow" if event.flow_style else "")
+        self.open_anchors.add(id(self._named(event, node)))
+        self.stack.append(_Open(node))
 
     def _check_size(self, event: yaml.NodeEvent, more: int, height: int) -> None:
+        """Count values with aliases expanded, before they are."""
         self.nodes += more
         if self.nodes > MAX_NODES:
             self._stop("E108", f"more than {MAX_NODES:,} values, aliases expanded", event)
         if len(self.stack) + height > MAX_DEPTH + 1:
             self._stop("E108", f"nested more than {MAX_DEPTH} deep", event)
 
-    def _tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
-        if event.tag is not None:
-            hint = "quote a value that is a string; types come from the option"
-            self._note("E109", f"tag {_tag_name(event.tag)!r} is not allowed", *_span(event), hint)
+    def _extent(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> tuple[int, int]:
+        """Where the value itself stands, without its anchor."""
+        start, end = _span(event)
+        anchor = _ANCHOR.match(self.lines.text, start, end)
+        return (anchor.end() if anchor else start), end
 
-    def _anchor(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, node: Node) -> Node:
-        if event.anchor in self.anchors:
-            line = self.lines.place(self.anchors[event.anchor].start, 0).line
-            self._note("E114", f"anchor '&{event.anchor}' is already set in line {line}", *_span(event))
-        if event.anchor is not None:
-            self.anchors[event.anchor] = node
+    def _named(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, node: Node) -> Node:
+        """The node, remembered under its anchor; a tag is refused."""
+        name, span = event.anchor, _span(event)
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")[:100]
+            self._note("E109", f"tag {tag!r} is not allowed", *span, "quote a value that is a string")
+        if name in self.anchors:
+            line = self.lines.place(self.anchors[name].start, 0).line
+            self._note("E114", f"anchor '&{name}' is already set in line {line}", *span, "rename it")
+        if name is not None:
+            self.anchors[name] = node
         return node
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        node = self.anchors.get(event.anchor)
+        self.aliases += 1
+        if self.aliases > MAX_ALIASES:
+            self._stop("E108", f"more than {MAX_ALIASES:,} aliases", event)
+        node = self.anchors.get(event.anchor or "")
         if node is None:
             hint = "quote a value that starts with '*'"
             self._note("E114", f"alias '*{event.anchor}' has no anchor", *_span(event), hint)
@@ -175,11 +174,11 @@ class _Reader:
             self._note("E114", f"alias '*{event.anchor}' stands inside its own anchor", *_span(event))
             node = None
         else:
-            self._check_size(event, node.size - 1, node.height)
+            self._check_size(event, node.size, node.height)
         self._add(node or Node("scalar", "", *_span(event)))
 
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
-        node = Node("scalar", event.value, *_span(event), style=event.style or "")
+        node = Node("scalar", event.value, *self._extent(event), style=event.style or "")
         if event.style is None:
             node.value = self._resolved(event)
         elif _ESCAPED.search(event.value):
@@ -195,7 +194,7 @@ class _Reader:
 
     def _close(self, event: yaml.CollectionEndEvent) -> None:
         node = self.stack.pop().node
-        node.end = event.end_mark.index
+        node.end = _span(event)[1]
         below = [each for pair in node.value for each in pair] if node.kind == "mapping" else node.value
         node.size += sum(each.size for each in below)
         node.height += max((each.height for each in below), default=0)
@@ -218,10 +217,10 @@ class _Reader:
 
     def _check_key(self, top: _Open, key: Node) -> None:
         if not isinstance(key.value, str):
-            shown = self.lines.text[key.start : key.end] if key.kind == "scalar" else f"a {key.kind}"
+            shown = f"a {key.kind}" if key.kind != "scalar" else self.lines.text[key.start : key.end]
             message = f"a key must be a string, found {shown or 'nothing'}"
             self._note("E111", message, key.start, key.end, "quote it")
-            key.value = f"\0{key.start}"
+            return
         elif key.value == "<<" and not key.style:
             hint = "use 'extends', or an alias for a whole value"
             self._note("E115", "merge keys are not supported", key.start, key.end, hint)
@@ -232,8 +231,6 @@ class _Reader:
 
 
 def _span(event: yaml.Event) -> tuple[int, int]:
-    return event.start_mark.index, event.end_mark.index
-
-
-def _tag_name(tag: str) -> str:
-    return tag.replace("tag:yaml.org,2002:", "!!")[:100]
+    """The offsets of an event; the parser always sets its marks."""
+    start, end = event.start_mark, event.end_mark
+    return (start.index if start else 0), (end.index if end else 0)

@@ -1,4 +1,4 @@
-"""Key paths inside a pydantic model: which parts of an error's location are keys, and what stands beside them."""
+"""Key paths inside a pydantic model: which parts of an error's location are keys, and what is beside them."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from composer.errors import Problem
 from composer.source.document import Lines
 
+MAX_SHOWN = 50
+
 _COLON = "quote a value that contains ': ', or check the indentation"
 # What the parser's message contains -> our sentence and hint.
 _KNOWN = (
@@ -19,6 +21,11 @@ _KNOWN = (
     ("expected ',' or '}'", "expected ',' or '}'", "check commas, quotes and brackets"),
     ("that cannot start any token", "this character cannot start a value", "quote the value"),
 )
+
+
+def not_shown(more: int) -> list[Problem]:
+    """The problem that stands for those that were left out, if any."""
+    return [Problem("E116", f"{more:,} more problems are not shown")] if more > 0 else []
 
 
 def syntax_problem(error: Exception, lines: Lines, position: int) -> Problem:
