@@ -88,6 +88,8 @@ class Pair:
             attention_mask=torch.ones_like(self.ids),
             max_new_tokens=NEW_TOKENS,
             do_sample=False,
+            # With a window of 1 its cache keeps every key (a slice from minus zero) and its tokens go astray.
+            use_cache=self.case.config["sliding_window"] != 1,
             pad_token_id=0,
             output_logits=True,
             return_dict_in_generate=True,

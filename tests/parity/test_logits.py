@@ -45,9 +45,15 @@ def test_cached_equals_uncached(pair: Pair) -> None:
 def test_greedy_tokens_are_the_references(pair: Pair) -> None:
     """Equal up to the first step at which the reference itself is undecided; such rows are counted."""
     expected, close = pair.greedy()
-    actual = pair.ours.generate(pair.ids, max_new_tokens=NEW_TOKENS, do_sample=False, pad_token_id=0)[
-        :, pair.ids.shape[1] :
-    ]
+    everything = pair.ours.generate(
+        pair.ids,
+        attention_mask=torch.ones_like(pair.ids),
+        max_new_tokens=NEW_TOKENS,
+        do_sample=False,
+        eos_token_id=pair.case.config["eos_token_id"],
+        pad_token_id=0,
+    )
+    actual = everything[:, pair.ids.shape[1] :]
 
     assert actual.shape == expected.shape
     for ours, theirs, undecided in zip(actual, expected, close, strict=True):

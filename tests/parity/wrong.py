@@ -39,7 +39,7 @@ class Wrong:
         spec = json.loads(right.plan.spec.model_dump_json())
         self.spec(spec, case)
         model = composer.build(
-            composer.resolve(composer.read_spec(json.dumps(spec))), dtype=torch.float32, seed=0
+            composer.resolve(composer.read_spec(json.dumps(spec, indent=1))), dtype=torch.float32, seed=0
         )
         weights = {name: tensor.clone() for name, tensor in right.state_dict().items()}
         self.weights(weights, case)
