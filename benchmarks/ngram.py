@@ -40,24 +40,26 @@ class KneserNey:
         self.orders = self._learn(documents)
 
     def _learn(self, documents: list[NDArray[np.int64]]) -> list[Order]:
-        keys = np.concatenate([self._keys(document, self.order) for document in documents])
+        keys = np.concatenate([self._keys(document) for document in documents])
         grams, counts = np.unique(keys, return_counts=True)
         orders = [self._order(grams, counts)]
         for length in range(self.order - 1, 0, -1):
             # A shorter n-gram counts the distinct tokens seen before it: each longer one without its oldest.
-            mask = np.uint64((1 << (length * int(self.width))) - 1)
-            grams, counts = np.unique(orders[-1].grams & mask, return_counts=True)
+            grams, counts = np.unique(self._last(orders[-1].grams, length), return_counts=True)
             orders.append(self._order(grams, counts))
         return orders[::-1]
 
-    def _keys(self, document: NDArray[np.int64], length: int) -> Keys:
-        """One key for each token: itself in the low bits, its `length - 1` predecessors above it."""
+    def _keys(self, document: NDArray[np.int64]) -> Keys:
+        """One key for each token: itself in the low bits, its predecessors above it."""
         padded = np.concatenate([np.full(self.order - 1, self.start), document]).astype(np.uint64)
         keys = np.zeros(len(document), np.uint64)
-        for back in range(length - 1, -1, -1):
-            first = self.order - 1 - back
+        for first in range(self.order):
             keys = (keys << self.width) | padded[first : first + len(document)]
         return keys
+
+    def _last(self, keys: Keys, length: int) -> Keys:
+        """The keys of the last `length` tokens."""
+        return keys & np.uint64((1 << (length * int(self.width))) - 1)
 
     def _order(self, grams: Keys, counts: NDArray[np.int64]) -> Order:
         discounts = _discounts(counts)
@@ -67,10 +69,18 @@ class KneserNey:
         return Order(grams, counts, contexts, totals, spare, discounts)
 
     def probabilities(self, document: NDArray[np.int64]) -> Reals:
-        """P(token | the four before it) for every token of `document`, which begins after `start` tokens."""
-        result = np.full(len(document), 1.0 / self.vocab_size)
+        """P(token | the tokens before it) for every token of `document`; it begins after `start` tokens."""
+        return self._score(self._keys(document))
+
+    def following(self, context: NDArray[np.int64]) -> Reals:
+        """P(token | the last `order - 1` tokens of `context`) for every token of the vocabulary."""
+        last = self._keys(np.append(context, 0))[-1]
+        return self._score(last | np.arange(self.vocab_size, dtype=np.uint64))
+
+    def _score(self, keys: Keys) -> Reals:
+        result = np.full(len(keys), 1.0 / self.vocab_size)
         for length, order in enumerate(self.orders, 1):
-            result = self._interpolate(order, self._keys(document, length), result)
+            result = self._interpolate(order, self._last(keys, length), result)
         return result
 
     def _interpolate(self, order: Order, keys: Keys, lower: Reals) -> Reals:

@@ -63,7 +63,7 @@ def main() -> None:
     """Everything, in order."""
     from composer.train import train
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description="Make the pocket model.")
     parser.add_argument("work", type=Path)
     work = parser.parse_args().work
     print(train(SPEC, write_corpus(work / "corpus"), work / "run", resume=True, **RUN))

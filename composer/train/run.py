@@ -9,8 +9,12 @@ from typing import Any
 
 import torch
 
-import composer
+from composer import store
+from composer.errors import UsageError, fail
+from composer.nn.build import build
 from composer.plan import Plan
+from composer.reading import read_spec
+from composer.resolve import resolve
 from composer.spec import Spec
 from composer.text import load_tokenizer
 
@@ -50,6 +54,7 @@ def train(
     true: it then goes on from its last save and ends with the bytes that an uninterrupted run ends with.
     """
     settings = TrainOptions(**options)
+    _check_device(settings.device)
     plan = _plan(what)
     documents = find_documents(Path(text), settings.extensions)
     folder = Path(out)
@@ -64,7 +69,7 @@ def train(
 
 def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: TrainOptions) -> TrainReport:
     batches = Batches(seen.ids, settings.batch_size, settings.context, settings.seed)
-    model = composer.build(plan, device=settings.device, dtype=torch.float32, seed=settings.seed)
+    model = build(plan, device=settings.device, dtype=torch.float32, seed=settings.seed)
     optimizer = make_optimizer(model, settings)
     torch.manual_seed(settings.seed)  # dropout; the weights are drawn by `build`
     state = folder / STATE
@@ -74,7 +79,7 @@ def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: Train
 
     def save() -> None:
         save_state(state, model, optimizer, progress)
-        composer.save(model, folder / CHECKPOINT, layout=settings.layout, tokenizer=vocabulary)
+        store.save(model, folder / CHECKPOINT, layout=settings.layout, tokenizer=vocabulary)
 
     def evaluate() -> float | None:
         if not unseen.byte_count:
@@ -92,10 +97,18 @@ def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: Train
     return TrainReport(folder / CHECKPOINT, settings.steps, tokens, bits[-1] if bits else None)
 
 
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        fail(UsageError, "E950", f"device {name!r} cannot be used ({reason})", path="device", hint="try cpu")
+
+
 def _plan(what: Plan | Spec | str | Path) -> Plan:
     if isinstance(what, Plan):
         return what
-    return composer.resolve(composer.read_spec(what) if isinstance(what, str | Path) else what)
+    return resolve(read_spec(what) if isinstance(what, str | Path) else what)
 
 
 def _identity(plan: Plan, documents: list[Document], settings: TrainOptions) -> dict[str, Any]:
