@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, files
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -95,7 +97,34 @@ def installed(limit: str | None) -> Catalog:
     wanted = None if limit is None else {name.strip() for name in limit.split(",")}
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     sources = [source_of(point) for point in points if wanted is None or point.name in wanted]
-    return gather(list(dict.fromkeys(sources)))
+    found = gather(list(dict.fromkeys(sources)))
+    return replace(found, problems=(*foreign_composer(sys.path, Path(__file__).parent), *found.problems))
+
+
+def foreign_composer(search: Iterable[str], ours: Path) -> list[Problem]:
+    """Another library's package called `composer`: elsewhere on the search path, or mixed into our folder."""
+    places = [Path(entry) / "composer" for entry in search]
+    known = ("plugins.py", "pattern")  # a second copy of this package is no stranger
+    others = [p for p in places if (p / "__init__.py").is_file() and not any((p / k).exists() for k in known)]
+    return [in_the_way(place) for place in [*others, *strays(ours)]]
+
+
+def strays(folder: Path) -> list[Path]:
+    """What lies in the installed package without having come with it; nothing in an editable install."""
+    try:
+        shipped = {file.parts[1] for file in files("arch-composer") or [] if file.parts[0] == "composer"}
+    except PackageNotFoundError:
+        return []
+    return [
+        path for path in sorted(folder.iterdir()) if shipped and path.name not in {*shipped, "__pycache__"}
+    ]
+
+
+def in_the_way(place: Path) -> Problem:
+    """Another library has put something where our package is looked for."""
+    message = f"another library's package `composer` is in this environment: {place}"
+    hint = "both have the same import name; install arch-composer into an environment of its own"
+    return Problem("E407", message, path="composer", hint=hint)
 
 
 def source_of(point: EntryPoint) -> Source:
