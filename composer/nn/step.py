@@ -114,16 +114,18 @@ class Step:
         )
 
     def _end(self) -> int:
-        """One more than the largest position of a real token: of the longest sequence where rows are packed."""
+        """One more than the largest position of a real token, wherever a packed row starts again."""
         if self.position_ids is None and self.segments is None:
             return max(start + count for start, count in zip(self.starts, self.counts, strict=True))
         positions = self.positions if self.valid is None else torch.where(self.valid, self.positions, 0)
         return int(positions.max()) + 1
 
-    def _length(self, rope: Rope, max_position_embeddings: int | None) -> int:
+    def _length(self, rope: Rope, max_position_embeddings: int | None) -> int | None:
         """The total length that stretched tables depend on: the cache's declared one, else this call's."""
-        end = self._end() if rope.depends_on_length else 0
-        if not rope.depends_on_length or not self.cached:
+        if not rope.depends_on_length:
+            return None
+        end = self._end()
+        if not self.cached:
             return end
         if self.max_length is not None:
             return self.max_length
