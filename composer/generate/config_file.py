@@ -27,7 +27,8 @@ def read_generation_config(data: Any) -> tuple[GenerationOptions, tuple[Problem,
         except CallError as error:
             problems.extend(error.problems)
             for problem in error.problems:
-                given.pop(problem.path.split(".")[0], None)
+                name = problem.path if problem.path in given else problem.path.split(".")[0]
+                given.pop(name, None)
 
 
 def from_generation_config(data: Any) -> GenerationOptions:

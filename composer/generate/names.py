@@ -115,11 +115,11 @@ def check_names(options: Mapping[str, Any], known: tuple[str, ...]) -> tuple[dic
                 problems.append(_not_taken(name))
         elif name not in known:
             hint = did_you_mean(str(name), known) or f"the options are {', '.join(known)}"
-            problems.append(Problem("E740", f"unknown generation option {name!r}", path=str(name), hint=hint))
+            problems.append(Problem("E740", "no generation option has this name", path=str(name), hint=hint))
     return {name: value for name, value in options.items() if name in known}, problems
 
 
 def _not_taken(name: str) -> Problem:
     neutral = NOT_TAKEN[name]
     hint = _INSTEAD.get(name, "leave it out" + (f", or at {neutral}" if neutral is not None else ""))
-    return Problem("E741", f"the option {name!r} of transformers is not taken here", path=name, hint=hint)
+    return Problem("E741", "transformers has this option, it is not taken here", path=name, hint=hint)

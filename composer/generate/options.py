@@ -69,7 +69,7 @@ class GenerationOptions(BaseModel):
             problems.append(
                 Problem(
                     "E743",
-                    "temperature 0 cannot be sampled from",
+                    "nothing can be sampled at temperature 0",
                     path="temperature",
                     hint="do_sample=False takes the most likely token",
                 )
@@ -116,11 +116,10 @@ def _plain(name: str, value: Any) -> Any:
 
 def _problem(error: Any) -> Problem:
     """One finding of pydantic as a sentence of ours."""
-    name = str(error["loc"][0])
     rule = error["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
     return Problem(
         "E742",
-        f"{name} {rule}, found {_short(error['input'])}",
+        f"{rule}, found {_short(error['input'])}",
         path=".".join(map(str, error["loc"])),
         expected=rule.removeprefix("should be "),
         found=_short(error["input"]),

@@ -19,9 +19,10 @@ def stream(
     """Continue `prompt` (a text, or the token ids of one) and yield the new text piece by piece.
 
     A piece never ends inside a character, and is never empty. The decoded prompt and the pieces joined
-    are the decoded whole, special tokens left out; a stop string stays in the text, as in the ids of
-    `generate`. `options` are those of `GenerationOptions`. Everything is checked by the call itself, before
-    the first piece is asked for; closing the iterator ends the generation. Raises `CallError`, `TextError`.
+    are the decoded whole, special tokens left out (bytes that are no text never reach back into the
+    prompt); a stop string stays in the text, as in the ids of `generate`. `options` are those of
+    `GenerationOptions`. Everything is checked by the call itself, before the first piece is asked for;
+    closing the iterator ends the generation. Raises `CallError`, `TextError`.
     """
     row = _row(tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)
     mask = torch.ones_like(row) if isinstance(row, Tensor) else None
@@ -52,14 +53,27 @@ def _pieces(run: Run, tokenizer: Any) -> Iterator[str]:
 
 
 def _after(tokenizer: Any, ids: list[int]) -> tuple[Any, int]:
-    """A decoder that has read `ids`, and how many characters of their text it has not given out yet.
+    """A decoder that goes on behind `ids`, and how many characters it will give out first that are no news.
 
-    Where it waits inside a character, what will become of it is news.
+    A letter stands in for the prompt, so that a space before the first new word stays. An unfinished
+    character at the prompt's end is read again: what becomes of it is news.
     """
     decoder = tokenizer.stream()
-    given = sum(len(decoder.put(i)) for i in ids)
-    waiting = tokenizer.decode(ids)[given:]
-    return decoder, 0 if "\ufffd" in waiting else len(waiting)
+    letter = tokenizer.encode("a", add_special_tokens=False)
+    alone = tokenizer.decode(letter)
+    if tokenizer.decode([*ids, *letter]) == alone:
+        return decoder, 0  # the prompt has no text of its own: the new text is the beginning
+    told = len(alone)
+    for token in [*letter, *_unfinished(tokenizer, ids)]:
+        told -= len(decoder.put(token))
+    return decoder, told
+
+
+def _unfinished(tokenizer: Any, ids: list[int]) -> list[int]:
+    """The last few ids, if they are a character of which bytes are missing."""
+    tails = (n for n in range(4) if not tokenizer.decode(ids[: len(ids) - n]).endswith("\ufffd"))
+    cut = next(tails, 0)
+    return ids[len(ids) - cut :]
 
 
 def _untold(text: str, told: int) -> tuple[str, int]:
