@@ -5,7 +5,7 @@ from __future__ import annotations
 from composer.pattern.cycle import Remainder, cycle, hint_for_unknown
 from composer.pattern.form import fmt
 from composer.pattern.parse import MAX_LAYERS, parse
-from composer.pattern.read import read_pattern
+from composer.pattern.read import ScalarPlaces, read_pattern
 from composer.pattern.words import Group, Locate, Pattern, Term, Word
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Locate",
     "Pattern",
     "Remainder",
+    "ScalarPlaces",
     "Term",
     "Word",
     "cycle",

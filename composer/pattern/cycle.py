@@ -24,11 +24,12 @@ def cycle(
     Raises SpecError if `layers` is shorter than the pattern, or no multiple of it and `remainder` is "error".
     """
     once = len(words)
-    if layers is None or layers == once:
-        return words
+    layers = once if layers is None else layers
     if not 1 <= layers <= MAX_LAYERS:
-        message = f"layers must be between 1 and {MAX_LAYERS:,}, found {layers}"
+        message = f"a model has between 1 and {MAX_LAYERS:,} layers, found {layers:,}"
         fail(SpecError, "E211", message, place=place, path="layers")
+    if layers == once:
+        return words
     if layers < once:
         hint = f"shorten the pattern, or write layers: {once}"
         message = f"the pattern has {once} layers, more than the {layers} that 'layers' says"

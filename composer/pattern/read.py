@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
+from typing import Protocol
 
 from composer.errors import Path, Place, dotted
 from composer.pattern.parse import parse
 from composer.pattern.words import Locate, Pattern
-from composer.source import Document
+
+
+class ScalarPlaces(Protocol):
+    """Anything that knows where the characters of a string were written; a Document does."""
+
+    def scalar_place(self, path: Path, start: int, width: int) -> Place | None:
+        """The place of `width` characters from `start` inside the string at `path`."""
+        ...
 
 
 def read_pattern(
-    value: str | list[str], document: Document | None = None, path: Path = ("pattern",)
+    value: str | Sequence[str], places: ScalarPlaces | None = None, path: Path = ("pattern",)
 ) -> Pattern:
-    """Read the pattern `value` that stands at `path` of `document`; errors point inside the YAML scalar.
+    """Read the pattern `value` that stands at the key path `path`; errors point inside its strings.
 
     Offsets of a list count in its strings joined by ",". Raises SpecError as `parse` does.
     """
-    parts = [value] if isinstance(value, str) else _without_trailing_commas(value)
-    locate = _locate(parts, document, path, isinstance(value, str)) if document else None
-    return parse(",".join(parts), locate, dotted(path))
+    parts = [value] if isinstance(value, str) else _joinable(value)
+    paths = [path] if isinstance(value, str) else [(*path, index) for index in range(len(parts))]
+    return parse(",".join(parts), _locate(parts, paths, places) if places else None, dotted(path))
 
 
-def _without_trailing_commas(parts: list[str]) -> list[str]:
-    """Commas that end an item give way to the one that joins it, at the same offsets."""
-    return [*(re.sub(r",(\s*)$", r" \1", part) for part in parts[:-1]), *parts[-1:]]
+def _joinable(parts: Sequence[str]) -> list[str]:
+    """A comma that ends a string gives way to the one that joins it to the next, at the same offsets."""
+    return [*(re.sub(r",(\s*)\Z", r" \1", part) for part in parts[:-1]), *parts[-1:]]
 
 
-def _locate(parts: list[str], document: Document, path: Path, whole: bool) -> Locate:
+def _locate(parts: list[str], paths: list[Path], places: ScalarPlaces) -> Locate:
     starts = list(accumulate((len(part) + 1 for part in parts[:-1]), initial=0))
 
-    def locate(offset: int, width: int) -> Place:
+    def locate(offset: int, width: int) -> Place | None:
         index = bisect_right(starts, offset) - 1
-        return document.scalar_place(path if whole else (*path, index), offset - starts[index], width)
+        return places.scalar_place(paths[index], offset - starts[index], width) if paths else None
 
     return locate

@@ -20,8 +20,8 @@ _PLAIN = re.compile(r".", re.DOTALL)
 class Node:
     """One value of the text. `start` and `end` are character offsets, `style` is the quote or `|` or `>`.
 
-    `value` is a scalar, a list of nodes, or a list of (key, value) nodes. `size` and `height` count what is
-    below it with aliases expanded.
+    `value` is a scalar, a list of nodes, or a list of (key, value) nodes. `size` counts the values
+    in it and `height` the collections it nests, both with aliases expanded.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Node:
     end: int
     style: str = ""
     size: int = 1
-    height: int = 1
+    height: int = 0
 
     def plain(self) -> Any:
         """The value as fresh dicts, lists and scalars."""

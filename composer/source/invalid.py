@@ -125,7 +125,13 @@ def _meant(faults: list[_Fault]) -> list[list[_Fault]]:
     for fault in faults:
         if fault.at.path != fault.at.union or not fault.of_form:
             inside.setdefault(fault.at.tag, []).append(fault)
-    return [[fault] for fault in min(inside.values(), key=len)] if inside else [faults] if faults else []
+    if inside:
+        return [[fault] for fault in min(inside.values(), key=_distance)]
+    return [faults] if faults else []
+
+
+def _distance(faults: list[_Fault]) -> tuple[int, int]:
+    return len(faults), sum(fault.kind == "extra_forbidden" for fault in faults)
 
 
 def _problem(group: list[_Fault], places: Places | None, base: Path) -> Problem:

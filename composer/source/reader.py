@@ -121,7 +121,7 @@ class _Reader:
         elif isinstance(event, yaml.AliasEvent):
             self._alias(event)
         elif isinstance(event, yaml.ScalarEvent):
-            self._check_size(event, 1, 1)
+            self._check_size(event, 1, 0)
             self._add(self._named(event, self._scalar(event)))
         elif isinstance(event, yaml.CollectionStartEvent):
             self._check_size(event, 1, 1)
@@ -140,7 +140,7 @@ class _Reader:
         self.nodes += more
         if self.nodes > MAX_NODES:
             self._stop("E108", f"more than {MAX_NODES:,} values, aliases expanded", event)
-        if len(self.stack) + height > MAX_DEPTH + 1:
+        if len(self.stack) + height > MAX_DEPTH:
             self._stop("E108", f"nested more than {MAX_DEPTH} deep", event)
 
     def _extent(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> tuple[int, int]:
@@ -197,7 +197,7 @@ class _Reader:
         node.end = _span(event)[1]
         below = [each for pair in node.value for each in pair] if node.kind == "mapping" else node.value
         node.size += sum(each.size for each in below)
-        node.height += max((each.height for each in below), default=0)
+        node.height = 1 + max((each.height for each in below), default=0)
         self.open_anchors.discard(id(node))
         self._add(node)
 

@@ -38,7 +38,7 @@ def resolve(text: str) -> Scalar:
     if _FLOAT.fullmatch(text):
         return _number(text)
     if _LEADING_ZERO.fullmatch(text):
-        bare = text.lstrip("+-0_") or "0"
+        bare = re.sub(r"(?<![0-9.])0[0_]*(?=[0-9])", "", text)
         raise BadScalar("E113", f"{_short(text)} starts with 0", f"write {_short(bare)}, or quote a string")
     if _NOT_FINITE.fullmatch(text):
         raise BadScalar("E112", f"{text} is not a finite number", "an open bound is written null")

@@ -7,12 +7,13 @@ from composer.source.document import Lines
 
 MAX_SHOWN = 50
 
+_NO_COLON = "a key without ':'"
 _COLON = "quote a value that contains ': ', or check the indentation"
 # What the parser's message contains -> our sentence and hint.
 _KNOWN = (
     ("character '\\t'", "a tab cannot stand here", "indent with spaces"),
     ("mapping values are not allowed", "a second ':' in one value, or a line that is not aligned", _COLON),
-    ("could not find expected ':'", "a key without ':'", _COLON),
+    ("could not find expected ':'", _NO_COLON, _COLON),
     ("found unknown escape character", "an unknown escape in a double-quoted string", "use single quotes"),
     ("expected escape sequence", "an unfinished escape in a double-quoted string", "use single quotes"),
     ("expected alphabetic or numeric character", "an anchor or alias without a name", "quote it"),
@@ -30,13 +31,16 @@ def not_shown(more: int) -> list[Problem]:
 
 def syntax_problem(error: Exception, lines: Lines, position: int) -> Problem:
     """One problem for an error of the YAML parser; `position` is where it stopped."""
-    mark = getattr(error, "problem_mark", None)
-    start = mark.index if mark else position
-    opened = getattr(error, "context_mark", None)
-    if opened and start >= len(lines.text.rstrip()) and opened.index < start:
-        place = lines.place(opened.index, opened.index + 1)
-        message = "not valid YAML: this is never closed"
-        return Problem("E105", message, place, hint="check quotes and brackets")
     words = getattr(error, "problem", None) or "a number or an escape that is out of range"
     message, hint = next((known[1:] for known in _KNOWN if known[0] in words), (words, ""))
+    mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    start = mark.index if mark else position
+    before = context.index if context and context.index < start else start
+    if before < start >= len(lines.text.rstrip()):
+        start, message, hint = before, "this is never closed", "check quotes and brackets"
+    elif message == _NO_COLON:
+        start = before
+    elif message.startswith("expected ',' or"):
+        opened = lines.place(before, before + 1)
+        hint = f"{lines.text[before]!r} in line {opened.line} is open; {hint}"
     return Problem("E105", f"not valid YAML: {message}", lines.place(start, start + 1), hint=hint)
