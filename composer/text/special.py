@@ -28,7 +28,7 @@ class Specials:
         self.named: dict[str, Any] = {}
         self.extra: list[Any] = []
         self._take(config, CONFIG)
-        if "added_tokens_decoder" not in config:
+        if config.get("added_tokens_decoder") is None:
             self._take(special_map, SPECIAL)
             self.table |= self._legacy(added)
 
@@ -103,13 +103,23 @@ def token(value: Any, key: str, file: str) -> Any:
 
 def added_table(config: dict[str, Any]) -> dict[int, Any]:
     """`added_tokens_decoder` of tokenizer_config.json: id to token."""
-    table = config.get("added_tokens_decoder") or {}
+    table = config.get("added_tokens_decoder")
+    if table is None:
+        return {}
     if not isinstance(table, dict):
         wrong(table, "added_tokens_decoder", CONFIG, "a mapping from id to token")
     for key, value in table.items():
         if not isinstance(value, dict):
             wrong(value, f"added_tokens_decoder.{key}", CONFIG, "a mapping with `content`")
     return {index_of(key, key, CONFIG): token(value, key, CONFIG) for key, value in table.items()}
+
+
+def padding_side(config: dict[str, Any], padding: dict[str, Any] | None) -> str:
+    """`left` or `right`: tokenizer_config.json says it, else the padding in tokenizer.json, else `right`."""
+    side = config.get("padding_side") or (padding or {}).get("direction") or "right"
+    if side not in ("left", "right"):
+        wrong(side, "padding_side", CONFIG, "left or right")
+    return str(side)
 
 
 def added_token(text: str, **flags: bool) -> tokenizers.AddedToken:

@@ -14,7 +14,7 @@ from composer.text.backend import guarded, open_backend, special_contents
 from composer.text.batch import Batch, check_length, check_shape, rectangle
 from composer.text.files import ADDED, CONFIG, GENERATION, MODEL_CONFIG, SPECIAL, TOKENIZER, find, read_config
 from composer.text.save import Sources
-from composer.text.special import Specials, content
+from composer.text.special import Specials, content, padding_side
 from composer.text.stream import TokenStream, incremental
 
 # What a cleaning decode takes the space out of, in this order.
@@ -52,7 +52,7 @@ class Tokenizer:
         self._backend.encode_special_tokens = self.config.get("split_special_tokens") is True
         self._named = {"pad_token": padding["pad_token"]} if padding else {}
         self._named |= {key: content(value) for key, value in specials.named.items()}
-        self.padding_side = self.config.get("padding_side") or (padding or {}).get("direction") or "right"
+        self.padding_side = padding_side(self.config, padding)
 
     def __repr__(self) -> str:
         return f"<Tokenizer of {self.vocab_size} tokens from {str(self.sources.file)!r}>"
