@@ -1,0 +1,77 @@
+"""From a plan back to a `config.json`: legal exactly when reading the result gives the same plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from composer import resolve
+
+from ..errors import Problem, SpecError, WeightsError
+from ..plan import Plan
+from ..source.invalid import shown
+from .expressions import Expression
+from .family import Family
+from .importing import import_config
+from .names import folded
+from .rows import expand_rows
+from .template import UnfilledError
+from .tree import ExpressionProblem
+from .view import flat, view
+
+
+def export_config(plan: Plan, family: Family) -> dict[str, Any]:
+    """The configuration of `plan` in the words of `family`.
+
+    Raises `WeightsError`: E536 with every field that the family cannot say, E532 with parameters that its
+    weight map does not name.
+    """
+    expand_rows(family.weights, plan.parameters())
+    config = _fill(plan, family)
+    try:
+        again = resolve(import_config(config, plan.name), head=plan.head.kind)
+    except (SpecError, WeightsError) as error:
+        raise WeightsError(
+            *(_misfit(family, problem.message, problem.path) for problem in error.problems)
+        ) from None
+    problems = _differences(plan, again, family)
+    if problems:
+        raise WeightsError(*problems)
+    return config
+
+
+def _fill(plan: Plan, family: Family) -> dict[str, Any]:
+    names: dict[str, Any] = {"p": {**view(plan), "generation": plan.spec.generation}}
+    failed: list[tuple[Any, Expression, ExpressionProblem]] = []
+    for name, expression in family.back.items():
+        try:
+            names[name] = expression.value(names)
+        except ExpressionProblem as problem:
+            failed.append((("back", name), expression, problem))
+    try:
+        config: dict[str, Any] = family.config.fill(names)
+    except UnfilledError as error:
+        failed += error.found
+    if failed:
+        raise WeightsError(
+            *(_misfit(family, p.message, ".".join(map(str, path[1:]))) for path, _, p in failed)
+        )
+    return config
+
+
+def _misfit(family: Family, message: str, path: str = "") -> Problem:
+    return Problem("E536", f"a configuration of {family.name} cannot say this: {message}", path=path)
+
+
+def _differences(plan: Plan, again: Plan, family: Family) -> list[Problem]:
+    """Where the plan that was read back differs, fields of several layers folded into one."""
+    ours, theirs = dict(flat(view(plan))), dict(flat(view(again)))
+    groups: dict[tuple[str, str], list[str]] = {}
+    for path in dict.fromkeys([*ours, *theirs]):
+        one, other = (shown(side[path]) if path in side else "not there" for side in (ours, theirs))
+        if one != other:
+            groups.setdefault((one, other), []).append(path)
+    return [
+        _misfit(family, f"it is {one}, and would be read back as {other}", path)
+        for (one, other), paths in groups.items()
+        for path in folded(paths)
+    ]
