@@ -22,14 +22,12 @@ def repetition_penalty(scores: Tensor, ids: Tensor, penalty: float, padding: Ten
 
     `padding` (rows,) says how many leading columns of a row do not count.
     """
-    vocabulary = scores.shape[-1]
     if padding is not None:
+        # The last column is never padding, and naming its id once more changes nothing.
         columns = torch.arange(ids.shape[1], device=ids.device)
-        ids = ids.masked_fill(columns < padding[:, None], vocabulary)
-    seen = torch.zeros(scores.shape[0], vocabulary + 1, dtype=torch.bool, device=scores.device)
-    seen.scatter_(1, ids.clamp(max=vocabulary), True)
-    penalised = torch.where(scores < 0, scores * penalty, scores / penalty)
-    return torch.where(seen[:, :vocabulary], penalised, scores)
+        ids = torch.where(columns < padding[:, None], ids[:, -1:], ids)
+    seen = scores.gather(1, ids)
+    return scores.scatter(1, ids, torch.where(seen < 0, seen * penalty, seen / penalty))
 
 
 def ban(scores: Tensor, banned: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, MistralConfig, MistralForCausalLM
 
+import composer
 from composer.text import Tokenizer, load_tokenizer
 
 VOCAB = 61
@@ -101,9 +102,69 @@ def theirs(oracle: Callable[..., MistralForCausalLM]) -> MistralForCausalLM:
     return oracle()
 
 
+SPEC = """
+composer: 1
+name: twin
+vocab_size: {vocab_size}
+hidden_size: {hidden_size}
+max_position_embeddings: {max_position_embeddings}
+norm: {{kind: rms, eps: {rms_norm_eps!r}}}
+layer: [{{norm: rms, mix: mixer}}, {{norm: rms, mix: mlp}}]
+pattern: attn
+layers: {num_hidden_layers}
+blocks:
+  attn:
+    kind: attention
+    num_attention_heads: {num_attention_heads}
+    num_key_value_heads: {num_key_value_heads}
+    head_dim: {head_dim}
+    sliding_window: {window}
+    rope: {{theta: 10000.0}}
+  mlp: {{kind: mlp, intermediate_size: {intermediate_size}, hidden_act: silu, gated: true}}
+head: {{tied: false}}
+"""
+OURS = {
+    "model.embed_tokens": "embed",
+    "model.layers": "layers",
+    "model.norm": "norm",
+    "lm_head": "head",
+    "input_layernorm": "norms.mixer",
+    "post_attention_layernorm": "norms.mlp",
+    "self_attn.o_proj": "mixer.out.o",
+    "mlp.down_proj": "mlp.down.down",
+    **{f"self_attn.{part}_proj": f"mixer.qkv.{part}" for part in "qkv"},
+    **{f"mlp.{part}_proj": f"mlp.gate_up.{part}" for part in ("gate", "up")},
+}
+
+
+@pytest.fixture(scope="session")
+def twin() -> Callable[[MistralForCausalLM], Any]:
+    """Our model with the weights of one of transformers'."""
+
+    def make(theirs: MistralForCausalLM) -> Any:
+        window = "null" if theirs.config.sliding_window is None else theirs.config.sliding_window
+        spec = composer.read_spec(SPEC.format(window=window, **theirs.config.to_dict()))
+        model = composer.build(composer.resolve(spec))
+        state = {}
+        for name, tensor in theirs.state_dict().items():
+            for old, new in OURS.items():
+                name = name.replace(old, new)
+            state[name] = tensor
+        model.load_state_dict(state)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ours(theirs: MistralForCausalLM, twin: Callable[..., Any]) -> Any:
+    """Our model with the same weights."""
+    return twin(theirs)
+
+
 @pytest.fixture
-def ours(theirs: MistralForCausalLM) -> Double:
-    """The same weights, behind our contract."""
+def watched(theirs: MistralForCausalLM) -> Double:
+    """The same weights behind our contract, every call of the model on record."""
     return Double(theirs)
 
 

@@ -118,31 +118,47 @@ def test_an_asked_length_may_pass_the_trained_positions(theirs: Any, ours: Any) 
     assert torch.equal(theirs.generate(ids, max_new_tokens=10), generate(ours, ids, max_new_tokens=10))
 
 
-def test_stops_when_every_row_has_ended(ours: Any) -> None:
+def test_stops_when_every_row_has_ended(watched: Any) -> None:
     """No step is spent on a batch whose rows have all ended."""
     ids = prompt(1)
-    steps = generate(ours, ids, max_new_tokens=50, eos_token_id=list(range(0, 61, 2))).shape[1] - 7
+    steps = generate(watched, ids, max_new_tokens=50, eos_token_id=list(range(0, 61, 2))).shape[1] - 7
 
     assert steps < 50
-    assert steps == len(ours.widths)
+    assert steps == len(watched.widths)
 
 
-def test_feeds_new_tokens_only(ours: Any) -> None:
+def test_feeds_new_tokens_only(watched: Any) -> None:
     """With a cache each call after the prompt's takes one column, and the cache is declared long enough."""
-    generate(ours, prompt(1), max_new_tokens=4)
-    cached, ours.widths = ours.widths, []
-    generate(ours, prompt(1), max_new_tokens=4, use_cache=False)
+    generate(watched, prompt(1), max_new_tokens=4)
+    cached, watched.widths = watched.widths, []
+    generate(watched, prompt(1), max_new_tokens=4, use_cache=False)
 
     assert [7, 1, 1, 1] == cached
-    assert [11] == [cache.max_length for cache in ours.caches]
-    assert [7, 8, 9, 10] == ours.widths
+    assert [11] == [cache.max_length for cache in watched.caches]
+    assert [7, 8, 9, 10] == watched.widths
 
 
-def test_a_far_limit_allocates_nothing_ahead(ours: Any) -> None:
+def test_a_far_limit_allocates_nothing_ahead(watched: Any) -> None:
     """A limit that no text will reach does not become memory: the cache grows instead."""
-    generate(ours, prompt(1), max_new_tokens=10**8, eos_token_id=list(range(61)))
+    generate(watched, prompt(1), max_new_tokens=10**8, eos_token_id=list(range(61)))
 
-    assert [None] == [cache.max_length for cache in ours.caches]
+    assert [None] == [cache.max_length for cache in watched.caches]
+
+
+@pytest.mark.parametrize("window", [1, 3, 8])
+@pytest.mark.parametrize("asked", [ASKED[0], ASKED[6], ASKED[8]], ids=str)
+def test_windows_as_transformers(
+    oracle: Callable[..., Any], twin: Callable[..., Any], window: int, asked: dict[str, Any]
+) -> None:
+    """A rolling cache, prompts shorter and longer than its window; theirs forgets nothing at window 1."""
+    theirs = oracle(seed=window, sliding_window=window)
+    ours = twin(theirs)
+    ids = prompt(window)
+    for mask in (torch.ones_like(ids), left_mask(ids)):
+        torch.manual_seed(5)
+        expected = theirs.generate(ids, attention_mask=mask, use_cache=window > 1, **asked)
+
+        assert torch.equal(expected, generate(ours, ids, mask, seed=5, **asked))
 
 
 def test_model_defaults_apply(theirs: Any, double: Callable[..., Any]) -> None:
