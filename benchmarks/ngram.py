@@ -28,6 +28,14 @@ class Order:
     spare: Reals  # discounted mass after each context
     discounts: Reals  # by count: 0, 1, 2, 3 and more
 
+    def interpolate(self, counts: Reals, contexts: Keys, lower: Reals) -> Reals:
+        """What this order says where it has seen the context, else what the `lower` ones say."""
+        totals = _look_up(self.contexts, self.totals, contexts)
+        spare = _look_up(self.contexts, self.spare, contexts)
+        seen = np.maximum(totals, 1.0)
+        own = np.maximum(counts - self.discounts[np.minimum(counts, 3).astype(int)], 0.0)
+        return np.where(totals > 0, own / seen + spare / seen * lower, lower)
+
 
 class KneserNey:
     """`bits(document)` after `KneserNey(documents, vocab_size)`."""
@@ -74,22 +82,24 @@ class KneserNey:
 
     def following(self, context: NDArray[np.int64]) -> Reals:
         """P(token | the last `order - 1` tokens of `context`) for every token of the vocabulary."""
-        last = self._keys(np.append(context, 0))[-1]
-        return self._score(last | np.arange(self.vocab_size, dtype=np.uint64))
+        key = self._keys(np.append(context, 0))[-1]
+        result = np.full(self.vocab_size, 1.0 / self.vocab_size)
+        for length, order in enumerate(self.orders, 1):
+            # All n-grams with one context stand side by side.
+            first = self._last(key, length)
+            low, high = np.searchsorted(order.grams, [first, first + np.uint64(1 << int(self.width))])
+            counts = np.zeros(self.vocab_size)
+            counts[order.grams[low:high] - first] = order.counts[low:high]
+            result = order.interpolate(counts, np.full(1, first >> self.width), result)
+        return result
 
     def _score(self, keys: Keys) -> Reals:
         result = np.full(len(keys), 1.0 / self.vocab_size)
         for length, order in enumerate(self.orders, 1):
-            result = self._interpolate(order, self._last(keys, length), result)
+            last = self._last(keys, length)
+            counts = _look_up(order.grams, order.counts.astype(float), last)
+            result = order.interpolate(counts, last >> self.width, result)
         return result
-
-    def _interpolate(self, order: Order, keys: Keys, lower: Reals) -> Reals:
-        counts = _look_up(order.grams, order.counts.astype(float), keys)
-        totals = _look_up(order.contexts, order.totals, keys >> self.width)
-        spare = _look_up(order.contexts, order.spare, keys >> self.width)
-        seen = np.maximum(totals, 1.0)
-        own = np.maximum(counts - order.discounts[np.minimum(counts, 3).astype(int)], 0.0)
-        return np.where(totals > 0, own / seen + spare / seen * lower, lower)
 
     def bits(self, document: NDArray[np.int64]) -> float:
         """-log2 P(document)."""
