@@ -76,7 +76,8 @@ class Specials:
             if name not in present:
                 present.add(name)
                 wanted.append(by_content.get(name, value))
-        backend.add_tokens([special(one, self.named) for one in wanted])
+        if wanted:
+            backend.add_tokens([special(one, self.named) for one in wanted])
 
 
 def special(value: Any, named: dict[str, Any]) -> tokenizers.AddedToken:

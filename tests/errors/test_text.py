@@ -15,7 +15,9 @@ import pytest
 from composer.errors import ComposerError, TextError
 from composer.text import Tokenizer, load_tokenizer, tokenizer
 
-MUTANTS = 5_000 if os.environ.get("COMPOSER_PROVE") == "1" else 250
+from .. import prove
+
+MUTANTS = prove.cases(250, 5_000)
 
 
 @pytest.fixture
@@ -293,6 +295,7 @@ def test_damaged_files_give_an_error_or_a_tokenizer(folder: Path, capfd: pytest.
         write(folder, name, files[name])
     assert {"works", "E602", "E603", "E604", "E612"} >= set(codes)
     assert 0.1 * MUTANTS < codes["works"] < 0.8 * MUTANTS
+    prove.counted("mutants of tokenizer files without a traceback", MUTANTS)
     capfd.readouterr()
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from composer.text import load_tokenizer
 
+from .. import prove
+
 VERSIONS = {"v1": "tokenizer.model.v1", "v3": "mistral_instruct_tokenizer_240323.model.v3"}
 
 
@@ -35,9 +37,11 @@ def test_ids_on_random_characters(version: str, request: pytest.FixtureRequest) 
     """Characters of all planes with many spaces, most of them spelt in bytes."""
     ours, theirs = both(version, request)
     random.seed(version)
-    for _ in range(500):
+    count = prove.cases(500, 5_000)
+    for _ in range(count):
         text = "." + "".join(random_character() for _ in range(random.randrange(30)))
         assert theirs.encode(text, bos=True, eos=False) == ours.encode(text), ascii(text)
+    prove.counted(f"ids of random texts equal SentencePiece's, {version}", count)
 
 
 def test_known_difference_special_tokens_in_a_text(request: pytest.FixtureRequest) -> None:

@@ -151,6 +151,7 @@ def test_named_tokens_are_autotokenizers(layout: str, make: Callable[..., Path])
     for role in ("bos", "eos", "pad", "unk"):
         assert getattr(theirs, f"{role}_token_id") == getattr(ours, f"{role}_token_id"), role
     assert theirs.special_tokens_map == ours.special_tokens
+    assert theirs.padding_side == ours.padding_side
 
 
 @pytest.mark.parametrize("version", ["v1", "v3"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
@@ -13,7 +12,9 @@ import pytest
 
 from composer.text import Tokenizer, load_tokenizer
 
-SEQUENCES = 20_000 if os.environ.get("COMPOSER_PROVE") == "1" else 1_000
+from .. import prove
+
+SEQUENCES = prove.cases(1_000, 10_000)
 MARK = "\u2581"
 REPLACE = {"type": "Replace", "pattern": {"String": MARK}, "content": " "}
 STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
@@ -78,6 +79,7 @@ def test_byte_fallback_of_mistral(version: str, skipping: bool, request: pytest.
     random.seed(version)
     for _ in range(SEQUENCES):
         assert_streams(tokenizer, byte_sequence(hexes, tokenizer.vocab_size), skipping)
+    prove.counted("streamed pieces equal the whole decode, byte fallback", SEQUENCES)
 
 
 @pytest.mark.parametrize("name", [*STREAMING, *AT_THE_END])
@@ -88,17 +90,18 @@ def test_every_kind_of_decoder(name: str, make: Callable[..., Path]) -> None:
     for _ in range(SEQUENCES):
         ids = [random.randrange(tokenizer.vocab_size) for _ in range(random.randrange(12))]
         assert_streams(tokenizer, ids, random.random() < 0.5)
+    prove.counted("streamed pieces equal the whole decode, other decoders", SEQUENCES)
 
 
-@pytest.mark.parametrize("forced", [True, False])
-def test_cleaned_spaces(make: Callable[..., Path], forced: bool) -> None:
+@pytest.mark.parametrize("skipping", [True, False])
+def test_cleaned_spaces(make: Callable[..., Path], skipping: bool) -> None:
     """A decode that takes spaces out before punctuation, over pieces that cut its patterns anywhere."""
     words = [*" .?!,'nm", " n", "'t", "'s", "'v", "e", "re", " '", "' "]
     fuse = {"type": "Fuse"}
     config = {"clean_up_tokenization_spaces": True}
     tokenizer = load_tokenizer(make({"model": word_level(words), "decoder": fuse}, tokenizer_config=config))
-    for _ in range(SEQUENCES):
-        assert_streams(tokenizer, [random.randrange(tokenizer.vocab_size) for _ in range(20)], forced)
+    for _ in range(SEQUENCES // 2):
+        assert_streams(tokenizer, [random.randrange(tokenizer.vocab_size) for _ in range(20)], skipping)
 
 
 @pytest.mark.parametrize("name", STREAMING)
