@@ -153,7 +153,7 @@ def _tell(group: list[_Fault]) -> tuple[str, dict[str, str]]:
         return f"'{name}' is missing", {"code": "E302", "expected": name}
     if fault.kind == "extra_forbidden":
         hint = did_you_mean(name, fault.names)
-        return f"unknown option {name!r}", {"code": "E301", "found": name, "hint": hint}
+        return f"unknown option {name[:60]!r}", {"code": "E301", "found": name, "hint": hint}
     return _tell_value(fault)
 
 
