@@ -5,7 +5,7 @@ B batch, T tokens, D width of the stream, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,7 @@ class Model(nn.Module):
         super().__init__()
         self.plan = plan
         self.attention = "sdpa"
+        self.generation: Mapping[str, Any] | None = None  # a checkpoint's defaults; else the spec's
         self.embed = nn.Embedding(plan.sizes.vocab_size, plan.sizes.hidden_size)
         self.layers = nn.ModuleList(Layer(layer) for layer in plan.layers)
         self.norm = NormModule(plan.norm, plan.sizes.hidden_size)

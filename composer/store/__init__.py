@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from .checkpoint import Checkpoint
+from .load import load
 from .materialize import materialize
+from .save import save
+from .write import save_tensors
 
-__all__ = ["Checkpoint", "materialize"]
+__all__ = ["Checkpoint", "load", "materialize", "save", "save_tensors"]

@@ -50,8 +50,8 @@ def _work(jobs: Iterator[_Job]) -> set[str]:
 def _finite(bits: np.ndarray[Any, Any], dtype: torch.dtype) -> bool:
     """Most weights are below 2, which one pass can tell; others are compared with the smallest infinity.
 
-    Read as integers, floats of one sign keep their order, the negative ones behind the sign bit, so two maxima
-    find the largest magnitude of each sign without a temporary.
+    Read as integers, floats of one sign keep their order, the negative ones behind the sign bit, so two
+    maxima find the largest magnitude of each sign without a temporary.
     """
     if bits.nbytes % 8 == 0 and bits.ctypes.data % 8 == 0:
         union = int(np.bitwise_or.reduce(bits.view(np.uint64)))

@@ -1,121 +1,81 @@
-"""Tensors and small files into a folder as hubs lay it out: one safetensors file, or shards and an index."""
+"""From a model to a checkpoint folder."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import re
-import shutil
 from collections.abc import Mapping
-from math import ceil
-from pathlib import Path
+from typing import Any, Literal, Protocol
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+import yaml
 
 from ..errors import WeightsError, fail
-from .checkpoint import SINGLE
-from .files import reason
-from .index import INDEX
-from .swap import replaced
-
-SHARD_BYTES = 5_000_000_000
-OWNED = re.compile(
-    r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json|composer\.yaml"
-)
-"""Names that a save writes anew or removes; every other file of an existing folder stays."""
+from ..layout.exporting import export_config
+from ..layout.family import family_named
+from ..layout.rows import WeightMap, expand_rows, own_names
+from ..nn.model import Model
+from ..spec import Spec
+from .load import CONFIG, GENERATION, OWN
+from .write import SHARD_BYTES, save_tensors
 
 
-def save_tensors(
+class SavedTokenizer(Protocol):
+    """Anything that can write its files into a folder."""
+
+    def save(self, folder: str | os.PathLike[str]) -> None: ...
+
+
+def save(
+    model: Model,
     folder: str | os.PathLike[str],
-    tensors: Mapping[str, torch.Tensor],
-    files: Mapping[str, bytes] | None = None,
+    layout: Literal["hf", "composer"] = "hf",
+    tokenizer: SavedTokenizer | None = None,
     max_shard_size: int = SHARD_BYTES,
 ) -> None:
-    """Write a checkpoint folder at once: after a crash there is the old folder or the new one.
+    """Write a folder that `load` reads and, in the layout "hf", the transformers library too.
 
-    `files` are further small files by name (config.json, tokenizer.json).  A tensor larger than
-    `max_shard_size` bytes has a shard of its own.  Other files of an existing folder are kept.
+    The folder changes at once: after a crash it is the old one or the new one.  Generation defaults travel
+    along.  Other files of an existing folder are kept, those of another tokenizer only without `tokenizer`.
 
-    Raises `WeightsError`: E521 the system refused (disk full, no permission), E522 not a place for a folder.
+    Raises `WeightsError`: E521 and E522 as `save_tensors`, E523 an unknown layout, E524 a spec without a
+    family, E536 and E532 a model that its family cannot describe; and what the tokenizer raises.
     """
-    target = Path(folder)
-    _check_target(target)
-    shards = plan_shards(tensors, max_shard_size)
-    needed = sum(t.nbytes for t in tensors.values()) + sum(map(len, (files or {}).values()))
-    try:
-        _check_space(target, needed)
-        with replaced(target, lambda name: bool(OWNED.fullmatch(name))) as fresh:
-            for name, keys in shards.items():
-                _write_shard(fresh / name, {key: tensors[key] for key in keys})
-            for name, content in {**_index(shards, tensors), **(files or {})}.items():
-                _write(fresh / name, content)
-    except (OSError, SafetensorError) as error:
-        message = f"{target} could not be saved: {reason(error)}; what was there is unchanged"
-        fail(WeightsError, "E521", message)
+    if layout == "hf":
+        weights, files = _published(model)
+    elif layout == "composer":
+        weights, files = own_names(model.plan.parameters()), {OWN: spec_text(model.plan.spec).encode()}
+    else:
+        fail(WeightsError, "E523", f"no layout is called {layout!r}", hint="one of: hf, composer")
+    parameters = dict(model.named_parameters())
+    tensors = {row.theirs[0]: parameters[row.ours] for row in expand_rows(weights, parameters)}
+    generation = _set(model.plan.spec.generation) if model.generation is None else model.generation
+    if generation:
+        files[GENERATION] = _json(generation)
+    more = None if tokenizer is None else tokenizer.save
+    save_tensors(folder, tensors, files, max_shard_size, more)
 
 
-def plan_shards(tensors: Mapping[str, torch.Tensor], most: int) -> dict[str, list[str]]:
-    """File name to tensor names, filled in order."""
-    groups: list[list[str]] = [[]]
-    size = 0
-    for name, tensor in tensors.items():
-        if groups[-1] and size + tensor.nbytes > most:
-            groups.append([])
-            size = 0
-        groups[-1].append(name)
-        size += tensor.nbytes
-    if len(groups) == 1:
-        return {SINGLE: groups[0]}
-    return {f"model-{at:05}-of-{len(groups):05}.safetensors": names for at, names in enumerate(groups, 1)}
+def _published(model: Model) -> tuple[WeightMap, dict[str, bytes]]:
+    """The weight map and the configuration of the family that the model's spec names."""
+    name = model.plan.spec.weights
+    if name is None:
+        hint = "add weights: <family> to the spec, or save with layout='composer'"
+        message = f"the spec {model.plan.name!r} names no family of published models"
+        fail(WeightsError, "E524", message, hint=hint)
+    family = family_named(name)
+    config = {**export_config(model.plan, family), "dtype": str(model.dtype).removeprefix("torch.")}
+    return family.weights, {CONFIG: _json(config)}
 
 
-def _check_target(target: Path) -> None:
-    if target.exists() and not target.is_dir():
-        fail(WeightsError, "E522", f"{target} is a file; a model is saved as a folder")
-    here = Path.cwd()
-    if target.resolve() in (here, *here.parents):
-        message = f"{target} is the folder you are working in and cannot be replaced as a whole"
-        fail(WeightsError, "E522", message, hint="give a folder inside it")
+def spec_text(spec: Spec) -> str:
+    """The spec as YAML that reads back as the same spec."""
+    data = spec.model_dump(mode="json", exclude_unset=True)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _check_space(target: Path, needed: int) -> None:
-    """Say so before the first byte when the disk cannot hold it."""
-    there = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise OSError(errno.ENOSPC, f"it needs {_size(needed)} and the disk has {_size(free)} left")
+def _set(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
 
 
-def _size(count: int) -> str:
-    return f"{ceil(count / 1e6):,} MB"
-
-
-def _write_shard(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, path, metadata={"format": "pt"})
-    _settle(path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    _settle(path)
-
-
-def _settle(path: Path) -> None:
-    """Onto the disk, and with the permissions that any new file gets (the library writes private ones)."""
-    folder_mode = path.parent.stat().st_mode
-    os.chmod(path, folder_mode & 0o666)
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _index(shards: Mapping[str, list[str]], tensors: Mapping[str, torch.Tensor]) -> dict[str, bytes]:
-    if SINGLE in shards:
-        return {}
-    total = {"total_size": sum(tensor.nbytes for tensor in tensors.values())}
-    homes = {name: shard for shard, names in shards.items() for name in names}
-    index = {"metadata": total, "weight_map": dict(sorted(homes.items()))}
-    return {INDEX: (json.dumps(index, indent=2) + "\n").encode()}
+def _json(data: Mapping[str, Any]) -> bytes:
+    return (json.dumps(data, indent=2) + "\n").encode()

@@ -1,0 +1,92 @@
+"""From a checkpoint folder to a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from composer import resolve
+
+from ..errors import WeightsError, fail
+from ..layout.family import family_named
+from ..layout.importing import family_of, import_config, read_config, spec_name
+from ..layout.rows import WeightMap, own_names
+from ..nn.build import build
+from ..nn.model import Model
+from ..plan import HeadKind, Plan
+from ..reading import read_spec
+from ..spec import Spec
+from .checkpoint import Checkpoint
+from .files import read_small
+from .materialize import materialize
+
+CONFIG, GENERATION, OWN = "config.json", "generation_config.json", "composer.yaml"
+_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)
+}
+
+
+def load(
+    folder: str | os.PathLike[str],
+    spec: Spec | str | Path | None = None,
+    head: HeadKind = "causal-lm",
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    attention: str = "sdpa",
+) -> Model:
+    """The model in a checkpoint folder, ready to run.
+
+    The architecture comes from `spec`, else from the folder's composer.yaml, else from its config.json.
+    `dtype` is by default the one that config.json names, else the one that is stored.  On the CPU, tensors
+    that need no cast stay memory-mapped.
+
+    Raises `WeightsError` for everything that is wrong with the folder, `SpecError` for an architecture that
+    cannot be; then nothing is loaded.
+    """
+    path = Path(folder)
+    checkpoint = Checkpoint.open(path)
+    config = _config(path)
+    plan = resolve(_spec(path, spec, config), head=head)
+    dtype = dtype or _named(config) or checkpoint.float_dtype() or torch.float32
+    model = build(plan, device="meta", dtype=dtype, attention=attention)
+    whole = plan.head.kind == "causal-lm"
+    materialize(model, _weight_map(plan, config, checkpoint), checkpoint, device, whole)
+    if os.path.lexists(path / GENERATION):
+        model.generation = read_config(read_small(path / GENERATION), str(path / GENERATION))
+    return model
+
+
+def _config(folder: Path) -> dict[str, Any] | None:
+    path = folder / CONFIG
+    return read_config(read_small(path), str(path)) if os.path.lexists(path) else None
+
+
+def _spec(folder: Path, spec: Spec | str | Path | None, config: Mapping[str, Any] | None) -> Spec:
+    if spec is not None:
+        return spec if isinstance(spec, Spec) else read_spec(spec)
+    if os.path.lexists(folder / OWN):
+        return read_spec(folder / OWN)
+    if config is None:
+        hint = "give the architecture with spec="
+        fail(WeightsError, "E509", f"{folder} has weights but neither {OWN} nor {CONFIG}", hint=hint)
+    return import_config(config, spec_name(folder), str(folder / CONFIG))
+
+
+def _named(config: Mapping[str, Any] | None) -> torch.dtype | None:
+    """The precision that a configuration names, in the words of either era."""
+    named = (config or {}).get("dtype") or (config or {}).get("torch_dtype")
+    return _DTYPES.get(named.removeprefix("torch.")) if isinstance(named, str) else None
+
+
+def _weight_map(plan: Plan, config: Mapping[str, Any] | None, checkpoint: Checkpoint) -> WeightMap:
+    """Our own names if the checkpoint has any, else those of the family that the spec or the config is of."""
+    parameters = plan.parameters()
+    if any(name in checkpoint for name in parameters):
+        return own_names(parameters)
+    if plan.spec.weights is not None:
+        return family_named(plan.spec.weights).weights
+    return family_of(config).weights if config is not None else own_names(parameters)

@@ -1,0 +1,135 @@
+"""Tensors and small files into a folder as hubs lay it out: one safetensors file, or shards and an index."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from math import ceil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from ..errors import WeightsError, fail
+from .checkpoint import SINGLE
+from .files import reason
+from .index import INDEX
+from .swap import replaced
+
+SHARD_BYTES = 5_000_000_000
+OWNED = re.compile(
+    r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json|composer\.yaml"
+)
+"""Names that a save writes anew or removes; every other file of an existing folder stays."""
+
+
+TOKENIZER = re.compile(
+    r"tokenizer.*|tekken\.json|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|chat_template.*"
+)
+"""Names of tokenizer files: they go when another tokenizer is written."""
+
+
+def save_tensors(
+    folder: str | os.PathLike[str],
+    tensors: Mapping[str, torch.Tensor],
+    files: Mapping[str, bytes] | None = None,
+    max_shard_size: int = SHARD_BYTES,
+    more: Callable[[Path], object] | None = None,
+) -> None:
+    """Write a checkpoint folder at once: after a crash there is the old folder or the new one.
+
+    `files` are further small files by name (config.json); `more` writes those of a tokenizer into the folder
+    it is given.  A tensor larger than `max_shard_size` bytes has a shard of its own.  Other files of an
+    existing folder are kept.
+
+    Raises `WeightsError`: E521 the system refused (disk full, no permission), E522 not a place for a folder.
+    """
+    target = Path(folder)
+    _check_target(target)
+    shards = plan_shards(tensors, max_shard_size)
+    needed = sum(t.nbytes for t in tensors.values()) + sum(map(len, (files or {}).values()))
+    try:
+        _check_space(target, needed)
+        with replaced(target, lambda name: _stale(name, more is not None)) as fresh:
+            for name, keys in shards.items():
+                _write_shard(fresh / name, {key: tensors[key] for key in keys})
+            for name, content in {**_index(shards, tensors), **(files or {})}.items():
+                _write(fresh / name, content)
+            if more is not None:
+                more(fresh)
+    except (OSError, SafetensorError) as error:
+        message = f"{target} could not be saved: {reason(error)}; what was there is unchanged"
+        fail(WeightsError, "E521", message)
+
+
+def _stale(name: str, tokenizer: bool) -> bool:
+    return bool(OWNED.fullmatch(name) or (tokenizer and TOKENIZER.fullmatch(name)))
+
+
+def plan_shards(tensors: Mapping[str, torch.Tensor], most: int) -> dict[str, list[str]]:
+    """File name to tensor names, filled in order."""
+    groups: list[list[str]] = [[]]
+    size = 0
+    for name, tensor in tensors.items():
+        if groups[-1] and size + tensor.nbytes > most:
+            groups.append([])
+            size = 0
+        groups[-1].append(name)
+        size += tensor.nbytes
+    if len(groups) == 1:
+        return {SINGLE: groups[0]}
+    return {f"model-{at:05}-of-{len(groups):05}.safetensors": names for at, names in enumerate(groups, 1)}
+
+
+def _check_target(target: Path) -> None:
+    if target.exists() and not target.is_dir():
+        fail(WeightsError, "E522", f"{target} is a file; a model is saved as a folder")
+    here = Path.cwd()
+    if target.resolve() in (here, *here.parents):
+        message = f"{target} is the folder you are working in and cannot be replaced as a whole"
+        fail(WeightsError, "E522", message, hint="give a folder inside it")
+
+
+def _check_space(target: Path, needed: int) -> None:
+    """Say so before the first byte when the disk cannot hold it."""
+    there = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"it needs {_size(needed)} and the disk has {_size(free)} left")
+
+
+def _size(count: int) -> str:
+    return f"{ceil(count / 1e6):,} MB"
+
+
+def _write_shard(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, path, metadata={"format": "pt"})
+    _settle(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _settle(path)
+
+
+def _settle(path: Path) -> None:
+    """Onto the disk, and with the permissions that any new file gets (the library writes private ones)."""
+    folder_mode = path.parent.stat().st_mode
+    os.chmod(path, folder_mode & 0o666)
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _index(shards: Mapping[str, list[str]], tensors: Mapping[str, torch.Tensor]) -> dict[str, bytes]:
+    if SINGLE in shards:
+        return {}
+    total = {"total_size": sum(tensor.nbytes for tensor in tensors.values())}
+    homes = {name: shard for shard, names in shards.items() for name in names}
+    index = {"metadata": total, "weight_map": dict(sorted(homes.items()))}
+    return {INDEX: (json.dumps(index, indent=2) + "\n").encode()}
