@@ -226,7 +226,8 @@ class _Reader:
             self._note("E115", "merge keys are not supported", key.start, key.end, hint)
         elif key.value in top.keys:
             line = self.lines.place(top.keys[key.value].start, 0).line
-            self._note("E110", f"duplicate key {key.value[:60]!r}, first set in line {line}", key.start, key.end)
+            message = f"duplicate key {key.value[:60]!r}, first set in line {line}"
+            self._note("E110", message, key.start, key.end)
         top.keys.setdefault(key.value, key)
 
 
