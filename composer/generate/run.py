@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from composer.errors import CallError, fail
+from composer.generate.config_file import from_generation_config
 from composer.generate.options import GenerationOptions
 from composer.generate.prompt import Prompt, read_prompt
 from composer.generate.stopping import Stop, stop_rule
@@ -73,7 +74,7 @@ def defaults_of(model: CausalLM) -> GenerationOptions:
     brought = getattr(model, "generation", None)
     if isinstance(brought, GenerationOptions):
         return brought
-    return GenerationOptions(**(model.plan.spec.generation if brought is None else brought))
+    return from_generation_config(model.plan.spec.generation if brought is None else brought)
 
 
 def room(options: GenerationOptions, length: int, positions: int | None) -> int:
