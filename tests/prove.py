@@ -66,4 +66,7 @@ def write(claim: str, row: Row, table: Path = TABLE) -> None:
     old = re.compile(rf"^\| {re.escape(claim)} \|.*\n", re.MULTILINE)
     text = old.sub(lambda _: line, text) if old.search(text) else text + line
     table.parent.mkdir(exist_ok=True)
-    table.write_text(text, encoding="utf-8")
+    # Replaced in one step: another run may be reading.
+    new = table.with_name(f"{table.name}.{os.getpid()}")
+    new.write_text(text, encoding="utf-8")
+    new.replace(table)

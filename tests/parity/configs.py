@@ -142,7 +142,10 @@ def as_release_4(case: Case, config: dict[str, Any]) -> dict[str, Any]:
     if options.get("original_max_position_embeddings") == config["max_position_embeddings"]:
         del options["original_max_position_embeddings"]
     if kind != "default":
-        old["rope_scaling"] = {draw.choice(["type", "rope_type"]): kind, **options}
+        old["rope_scaling"] = {
+            **dict.fromkeys(draw.choice([["type"], ["rope_type"], ["type", "rope_type"]]), kind),
+            **options,
+        }
     elif draw.random() < 0.5:
         old["rope_scaling"] = None
     for key, default in DEFAULTS.items():

@@ -87,7 +87,7 @@ def window_below(case: Case, bound: int) -> bool:
 
 
 def turned(case: Case, model: Any, change: Callable[[Any, Case], Any]) -> bool:
-    """Whether a change of the rope turns any channel by more than a thousandth over the prompt."""
+    """Whether a change of the rope moves any angle between two tokens that meet by a thousandth."""
     options = blocks(json.loads(model.plan.spec.model_dump_json()), "attention")[0]["rope"]
     tables = [
         inverse_frequencies(
@@ -98,7 +98,8 @@ def turned(case: Case, model: Any, change: Callable[[Any, Case], Any]) -> bool:
         )
         for rope in (options, change(options, case))
     ]
-    moved = (tables[0][0] - tables[1][0]).abs().max() * case.prompt > 1e-3
+    reach = min(case.prompt, case.config["sliding_window"] or case.prompt) - 1
+    moved = (tables[0][0] - tables[1][0]).abs().max() * reach > 1e-3
     return attends(case) and (bool(moved) or tables[0][1] != tables[1][1])
 
 
