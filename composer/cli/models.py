@@ -1,0 +1,71 @@
+"""What a model argument names: a shipped spec, a spec file, stdin, or a checkpoint folder. No torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from composer.errors import Place, UsageError, WeightsError, fail
+from composer.origins import Assigned
+from composer.plan import Plan
+from composer.reading import chain, check_spec, find_document, read_spec
+from composer.resolve import resolve
+from composer.shipped import specs_folder
+from composer.source import read_document
+from composer.spec import Spec
+
+SPEC, CONFIG = "composer.yaml", "config.json"
+STDIN = "-"
+
+
+def read_model(what: str, assignments: Sequence[str] = (), like: str | None = None) -> Plan:
+    """The plan of a model argument; with `like` it is a pattern, and all else is that of another model."""
+    return resolve(spec_of(what, assignments) if like is None else spec_like(what, like, assignments))
+
+
+def spec_of(what: str, assignments: Sequence[str] = ()) -> Spec:
+    """The spec of a model argument, with assignments."""
+    if what == STDIN:
+        return check_spec(chain(read_document(sys.stdin.read(), "<stdin>")), assignments)
+    folder = Path(what)
+    return spec_in(folder, assignments) if folder.is_dir() else read_spec(what, set=assignments)
+
+
+def spec_in(folder: Path, assignments: Sequence[str]) -> Spec:
+    """The spec of a checkpoint folder: our own file, or what the published configuration says."""
+    if (folder / SPEC).is_file():
+        return read_spec(folder / SPEC, set=assignments)
+    if (folder / CONFIG).is_file():
+        return spec_of_config(folder, assignments)
+    message = f"the folder {folder} holds neither {SPEC} nor {CONFIG}"
+    fail(WeightsError, "E904", message, hint="give a checkpoint folder, a spec file or the name of a spec")
+
+
+def spec_of_config(folder: Path, assignments: Sequence[str]) -> Spec:
+    """The spec that a family file makes of a published configuration."""
+    from composer.layout.importing import import_config, read_config, spec_name
+
+    file = folder / CONFIG
+    spec = import_config(read_config(file.read_bytes(), str(file)), spec_name(folder), str(file))
+    return check_spec(spec.origins.documents, assignments) if assignments else spec
+
+
+def spec_like(pattern: str, base: str, assignments: Sequence[str]) -> Spec:
+    """The spec of another model with this pattern."""
+    if Path(base).is_dir() or base == STDIN:
+        fail(UsageError, "E905", f"--like takes the name or the file of a spec, not {base!r}")
+    written = Assigned(
+        {"pattern": pattern, "name": f"{pattern} like {base}"[:200]}, Place("<pattern>", 1, 1, 1, pattern)
+    )
+    return check_spec([written, *chain(find_document(base))], assignments)
+
+
+def weights_of(what: str) -> Path:
+    """The checkpoint folder of a model argument; a shipped name may have one beside its spec."""
+    shipped = specs_folder() / what
+    for folder in (Path(what), shipped):
+        if folder.is_dir():
+            return folder
+    hint = "give a checkpoint folder: one that was downloaded, or the folder `checkpoint` of a training run"
+    fail(UsageError, "E906", f"{what} is a spec, and a spec has no weights to generate with", hint=hint)

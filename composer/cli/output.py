@@ -1,0 +1,69 @@
+"""Where words go: data to stdout, talk to stderr, whatever the encoding of either."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from composer.errors import Problem, printable
+
+# What a terminal that knows no better can still show; `*` is a repeat in a pattern just as `×` is.
+_PLAIN = {"×": "*", "…": "...", "·": ".", "→": "->", "–": "-"}
+_MOST_SHOWN = 50
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    escaped = (_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in text)
+    return "".join(escaped), error.end
+
+
+def prepare() -> None:
+    """Make both streams take any text: what their encoding lacks is written in ASCII."""
+    codecs.register_error("plainly", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plainly")
+
+
+def data(text: str, end: str = "\n") -> None:
+    """Write to stdout."""
+    print(text, end=end, flush=True)
+
+
+def json_data(value: Any) -> None:
+    """Write JSON to stdout, in ASCII."""
+    data(json.dumps(value, indent=2, default=str))
+
+
+def talk(text: str, end: str = "\n") -> None:
+    """Write to stderr, after all data so far."""
+    print(text, end=end, file=sys.stderr, flush=True)
+
+
+def tell(problems: Iterable[Problem]) -> None:
+    """Every problem for people, as far as anyone reads."""
+    every = list(problems)
+    for problem in every[:_MOST_SHOWN]:
+        talk(str(problem))
+    if len(every) > _MOST_SHOWN:
+        talk(f"{len(every) - _MOST_SHOWN:,} more problems are not shown; --json gives all of them")
+
+
+def warn(message: object, *_: object, **__: object) -> None:
+    """A warning of Python as one line."""
+    talk(f"warning: {printable(str(message))}")
+
+
+def close_quietly() -> None:
+    """After the reader of stdout has gone: what is left goes nowhere, and nobody complains at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,70 @@
+"""One command line from its words to its exit code: every way it can end is decided here."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from composer.cli import output
+from composer.cli.verbs import PROGRAM, verbs
+from composer.errors import CallError, ComposerError, UsageError
+
+FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DEBUG = "COMPOSER_DEBUG"
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of a command line."""
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    output.prepare()
+    # The process is one command: a warning is a line of talk in it, whoever raises it.
+    warnings.showwarning = output.warn
+    try:
+        return code_of(verbs.main(words, prog_name=PROGRAM, standalone_mode=False))
+    except ComposerError as error:
+        output.tell(error.problems)
+        return USAGE if isinstance(error, UsageError | CallError) else FAILED
+    except click.ClickException as error:
+        output.talk(usage(error))
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        output.talk("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        output.close_quietly()
+        return FINE
+    except MemoryError:
+        output.talk("error: there is not enough memory for this [E902]")
+        return FAILED
+    except OSError as error:
+        output.talk(f"error: {error} [E903]")
+        return FAILED
+    except Exception as error:
+        return internal(error, words)
+
+
+def code_of(value: object) -> int:
+    """What a verb returns is its exit code; nothing means fine."""
+    return value if isinstance(value, int) else FINE
+
+
+def usage(error: click.ClickException) -> str:
+    """A mistake in the command line, and where help is."""
+    context = getattr(error, "ctx", None)
+    asked = context.command_path if context else PROGRAM
+    return f"error: {error.format_message()}\n   hint: {asked} --help"
+
+
+def internal(error: Exception, words: Sequence[str]) -> int:
+    """What should not have happened: one line, and the traceback for those who ask."""
+    if "--debug" in words or os.environ.get(DEBUG):
+        raise error
+    output.talk(
+        f"internal error: {type(error).__name__}: {error} [E901]\n"
+        f"   hint: this is a fault of the program; {DEBUG}=1 shows where, please report that with the command"
+    )
+    return FAILED

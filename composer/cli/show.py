@@ -1,0 +1,68 @@
+"""`show`: an architecture in numbers."""
+
+from __future__ import annotations
+
+import click
+
+from composer.cli import output
+from composer.cli.verbs import Verb, json_option, set_option
+
+DTYPES = ("bfloat16", "float16", "float32", "float64")
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "show mistral-7b-v0.1",
+        "show mistral-7b-v0.1 --context 100000 --batch 8 --set blocks.swa.sliding_window=1024",
+        "show 'swa, full' --like pocket-mistral --plan",
+    ),
+)
+@click.argument("model")
+@click.option(
+    "--context",
+    type=click.IntRange(1, 2**40),
+    help="Tokens in a row; by default as many as the model is meant for.",
+)
+@click.option(
+    "--batch", type=click.IntRange(1, 2**40), default=1, show_default=True, help="Rows in the cache."
+)
+@click.option(
+    "--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True,
+    help="Type of weights, keys and values.",
+)  # fmt: skip
+@click.option("--like", metavar="SPEC", help="MODEL is a pattern; all else is as in this spec.")
+@click.option(
+    "--plan", "whole", is_flag=True, help="Print the whole plan instead: every layer, option and tensor."
+)
+@set_option
+@json_option
+def verb(
+    model: str,
+    context: int | None,
+    batch: int,
+    dtype: str,
+    like: str | None,
+    whole: bool,
+    assignments: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show what a model is made of and what it costs.
+
+    Layer by layer: parameters, FLOPs of a token, bytes of a cache. Counts are exact; a FLOP is one addition
+    or one multiplication.
+
+    MODEL is the name of a shipped spec, a spec file, a checkpoint folder, or - for a spec on stdin.
+    """
+    from composer.cli.models import read_model
+    from composer.describe import plan_data, plan_text, summarise, summary_text
+
+    plan = read_model(model, assignments, like)
+    if whole and not as_json:
+        output.data(plan_text(plan), end="")
+        return
+    summary = summarise(plan, context, batch, dtype)
+    if as_json:
+        output.json_data({**summary.to_json(), **({"plan": plan_data(plan)} if whole else {})})
+    else:
+        output.data(summary_text(summary))

@@ -1,0 +1,94 @@
+"""The JSON Schema of a spec, with the options of every installed block: what editors complete and check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..block import Block
+from ..plugins import Catalog
+from ..spec import Spec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Schema = dict[str, Any]
+
+
+def spec_schema(catalog: Catalog) -> Schema:
+    """A schema (draft 2020-12) that takes every spec whose shape is right, with the blocks of a catalog.
+
+    What needs the whole spec (that names exist, that layers add up) is left to `check`.
+    """
+    schema = Spec.model_json_schema()
+    definitions: Schema = {**schema.pop("$defs"), **block_definitions(catalog)}
+    properties: Schema = {
+        "composer": schema["properties"].pop("composer"),
+        "extends": EXTENDS,
+        **schema["properties"],
+    }
+    schema["properties"] = properties
+    definitions["Override"]["properties"]["set"]["propertyNames"] = {"enum": option_names(catalog)}
+    needed = schema.pop("required")
+    return tidy({"$schema": DIALECT, **schema, **demand(needed), "$defs": definitions})
+
+
+EXTENDS = {
+    "description": "A shipped spec or a file beside it that this one changes; mappings merge, the rest replaces.",
+    "type": ["string", "null"],
+}
+
+
+def demand(names: list[str], unless: str = "extends") -> Schema:
+    """These keys are needed, unless another one says where they come from."""
+    return {"anyOf": [{"required": [unless]}, {"required": names}]} if names else {}
+
+
+def block_definitions(catalog: Catalog) -> Schema:
+    """An entry of `blocks` is of a kind or has branches; one that extends another may lack the rest."""
+    own = Spec.model_json_schema()["$defs"]["BlockEntry"]["properties"]
+    definitions: Schema = {}
+    for kind in catalog.offers:
+        definitions |= kind_definitions(kind, catalog[kind], own["extends"])
+    branches = {
+        "title": "branches",
+        "description": own["branches"]["description"],
+        "type": "object",
+        "properties": {"branches": own["branches"]["anyOf"][0]},
+        "required": ["branches"],
+        "additionalProperties": False,
+    }
+    forms = [{"$ref": f"#/$defs/{name(kind)}"} for kind in catalog.offers]
+    entry = {"description": "A word: a `kind` with its options, or `branches`.", "anyOf": [*forms, branches]}
+    return {**definitions, "BlockEntry": entry}
+
+
+def kind_definitions(kind: str, block: type[Block], extends: Schema) -> Schema:
+    """One kind with its options, and what those refer to."""
+    schema = block.model_json_schema()
+    inner = {key: value for key, value in schema.pop("$defs", {}).items()}
+    tag = {"description": f"The kind of block: {kind}.", "const": kind}
+    properties = {"kind": tag, "extends": extends, **schema["properties"]}
+    needed = ["kind", *schema.pop("required", [])]
+    return {**inner, name(kind): {**schema, "title": kind, "properties": properties, **demand(needed)}}
+
+
+def name(kind: str) -> str:
+    """Where a kind is defined."""
+    return f"block {kind}"
+
+
+def option_names(catalog: Catalog) -> list[str]:
+    """Every option of every kind."""
+    return sorted({option for kind in catalog.offers for option in catalog[kind].model_fields})
+
+
+def tidy(value: Any) -> Any:
+    """Without the titles that only repeat a key."""
+    if isinstance(value, list):
+        return [tidy(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: tidy(each) for key, each in value.items()}
+    if isinstance(properties := kept.get("properties"), dict):
+        for each in properties.values():
+            if isinstance(each, dict):
+                each.pop("title", None)
+    return kept

@@ -1,0 +1,153 @@
+"""An architecture in numbers: parameters by part, FLOPs of a token, bytes of a cache, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..block import Norm
+from ..plan import LayerPlan, MixerPlan, Plan, norm_parameters
+from .runs import Run, runs
+
+DEFAULT_CONTEXT = 4096
+ELEMENT_SIZES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
+"""Bytes of one element, by the names of dtypes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the model and how many unique parameters it has in all layers together."""
+
+    name: str
+    kind: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run of equal layers; the numbers are those of one layer."""
+
+    first: int
+    last: int
+    word: str
+    guests: tuple[str, ...]
+    blocks: tuple[str, ...]
+    parameters: int
+    flops: int | None
+    cache_bytes: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a plan costs. `flops` is for one token as the last of `context`; None where a block cannot say."""
+
+    name: str
+    layers: int
+    vocab_size: int
+    hidden_size: int
+    max_position_embeddings: int | None
+    head: str
+    tied: bool
+    parameters: int
+    published_parameters: int | None
+    dtype: str
+    weight_bytes: int
+    context: int
+    batch: int
+    flops: int | None
+    cache_bytes: int
+    parts: tuple[Part, ...]
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def summarise(plan: Plan, context: int | None = None, batch: int = 1, dtype: str = "bfloat16") -> Summary:
+    """The numbers of a plan for `batch` rows of `context` tokens, by default as many as it is meant for.
+
+    `dtype` (a key of `ELEMENT_SIZES`) is that of weights and keys and values.
+    """
+    context = context or plan.sizes.max_position_embeddings or DEFAULT_CONTEXT
+    size, tensors = ELEMENT_SIZES[dtype], plan.parameters().values()
+    published = plan.spec.metadata.get("parameters")
+    return Summary(
+        name=plan.name,
+        layers=len(plan.layers),
+        vocab_size=plan.sizes.vocab_size,
+        hidden_size=plan.sizes.hidden_size,
+        max_position_embeddings=plan.sizes.max_position_embeddings,
+        head=plan.head.kind,
+        tied=plan.head.tied,
+        parameters=sum(param.count for param in tensors),
+        published_parameters=published if isinstance(published, int) else None,
+        dtype=dtype,
+        weight_bytes=sum(param.count * ELEMENT_SIZES.get(param.dtype, size) for param in tensors),
+        context=context,
+        batch=batch,
+        flops=plan.flops(context),
+        cache_bytes=plan.cache_bytes(context, batch, element_size=size),
+        parts=tuple(parts(plan)),
+        rows=tuple(row(run, context, batch, size) for run in runs(plan)),
+    )
+
+
+def row(run: Run, context: int, batch: int, size: int) -> Row:
+    """One line of the table."""
+    layer = run.layer
+    flops = [mixer.flops(context) for _, mixer in layer.mixers()]
+    return Row(
+        first=run.first,
+        last=run.last,
+        word=layer.word,
+        guests=tuple(layer.guests),
+        blocks=tuple(described(mixer) for _, mixer in layer.mixers()),
+        parameters=sum(param.count for _, param in layer.parameters()),
+        flops=None if None in flops else sum(each for each in flops if each is not None),
+        cache_bytes=batch * sum(slot.bytes(context, 0, size) for slot in layer.slots().values()),
+    )
+
+
+def described(mixer: MixerPlan) -> str:
+    """A block by its name in the spec, its kind, and how far it remembers."""
+    name = mixer.word if mixer.word == mixer.block.kind else f"{mixer.word}: {mixer.block.kind}"
+    slot = mixer.declared.slot
+    return f"{name}, window {slot.window}" if slot and slot.window else name
+
+
+def parts(plan: Plan) -> Iterator[Part]:
+    """Every part once, in the order of the model: the table, each block by its word, the norms, the head."""
+    inside: dict[tuple[str, str], int] = {}
+    for layer in plan.layers:
+        for name, kind, parameters in layer_parts(layer):
+            inside[name, kind] = inside.get((name, kind), 0) + parameters
+    names = plan.parameters()
+    yield Part(
+        "embedding", "embedding", sum(names[name].count for name in names if name.startswith("embed."))
+    )
+    yield from (Part(name, kind, parameters) for (name, kind), parameters in inside.items())
+    yield Part("final norm", "norm", norm_size(plan.norm, plan.sizes.hidden_size))
+    kind = f"{plan.head.kind}, tied" if plan.head.tied else plan.head.kind
+    yield Part("head", kind, sum(names[name].count for name in names if name.startswith("head.")))
+
+
+def layer_parts(layer: LayerPlan) -> Iterator[tuple[str, str, int]]:
+    """Name, kind and parameters of the blocks of one layer, and of its norms together."""
+    for _, mixer in layer.mixers():
+        own = sum(param.count for _, param in mixer.declared.parameters())
+        yield mixer.word, mixer.block.kind, own
+    norms = [
+        norm_size(norm, chain.width)
+        for _, chain in layer.chains()
+        for branch in chain.branches
+        for _, norm in branch.norms()
+    ]
+    if norms:
+        yield "norms of the layers", "norm", sum(norms)
+
+
+def norm_size(norm: Norm, width: int) -> int:
+    """Parameters of one norm."""
+    return sum(param.count for _, param in norm_parameters("", norm, width))
