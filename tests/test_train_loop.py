@@ -166,8 +166,7 @@ def test_every_token_is_scored_in_its_context() -> None:
     """A model that sees one token back gives the same figure however the text is cut."""
     model = Double()
     tokens = Tokens(IDS[:1000], np.array([0, 10, 500]), byte_count=997)
-    cuts = ((4, 1), (64, 3), (2000, 8))
-    figures = [bits_per_byte(model, tokens, context, batch_size) for context, batch_size in cuts]
+    figures = [bits_per_byte(model, tokens, context) for context in (4, 64, 2000)]
     assert figures == pytest.approx([figures[0]] * 3, rel=1e-6)
 
 

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from .tokens import Ids, Tokens
 
+AT_ONCE = 2048
+"""Tokens in one call: the logits of all of them are held at once."""
+
 
 @torch.inference_mode()
-def bits_per_byte(model: nn.Module, tokens: Tokens, context: int, batch_size: int = 8) -> float:
+def bits_per_byte(model: nn.Module, tokens: Tokens, context: int) -> float:
     """-log2 P of every token but each document's first, over the bytes of the text.
 
     Windows of `context` tokens advance by half of it, so that every token is scored once and has at
@@ -23,7 +26,7 @@ def bits_per_byte(model: nn.Module, tokens: Tokens, context: int, batch_size: in
     """
     windows = (window for document in tokens.documents() for window in _windows(document, context))
     device = next(model.parameters()).device
-    nats, training = 0.0, model.training
+    nats, training, batch_size = 0.0, model.training, max(1, AT_ONCE // context)
     model.eval()
     while batch := list(islice(windows, batch_size)):
         nats += _nats(model, batch, device)

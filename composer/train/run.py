@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from composer import store
+from composer import resolve
 from composer.errors import UsageError, fail
 from composer.nn.build import build
 from composer.plan import Plan
 from composer.reading import read_spec
-from composer.resolve import resolve
 from composer.spec import Spec
+from composer.store import save as save_checkpoint
 from composer.text import load_tokenizer
 
 from .corpus import Document, digest, find_documents, split
@@ -79,12 +79,12 @@ def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: Train
 
     def save() -> None:
         save_state(state, model, optimizer, progress)
-        store.save(model, folder / CHECKPOINT, layout=settings.layout, tokenizer=vocabulary)
+        save_checkpoint(model, folder / CHECKPOINT, layout=settings.layout, tokenizer=vocabulary)
 
     def evaluate() -> float | None:
         if not unseen.byte_count:
             return None
-        bits.append(bits_per_byte(model, unseen, settings.context, settings.batch_size))
+        bits.append(bits_per_byte(model, unseen, settings.context))
         return bits[-1]
 
     log, meter = LossLog(folder / LOSS, progress.step), Meter(settings.steps, progress.step)
