@@ -1,25 +1,69 @@
-"""Linear maps that share an input: separate leaves, called as one.
-
-Packing happens here and nowhere else.
-"""
+"""Linear maps that share an input: separate leaves, called as one; fused and packed here and nowhere else."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
 from torch import Tensor, nn
 
 from composer.block import Linears
 
-from .layer import At
+from .packed import Product, pack
+
+if TYPE_CHECKING:
+    from .layer import At
 
 
-class LinearGroup(nn.Module):
+class Packable(nn.Module):
+    """A module with an inference-only form, left whenever its parameters may change."""
+
+    _product: Product | None = None
+
+    @property
+    def product(self) -> Product | None:
+        """The packed form, where there is one and no gradient is wanted."""
+        return None if torch.is_grad_enabled() else self._product
+
+    def train(self, mode: bool = True) -> Self:
+        """Training works on the separate parameters."""
+        self._product = None if mode else self._product
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        self._product = None
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._product = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_product": None}  # copies and pickles start plain
+
+
+class LinearGroup(Packable):
     """The parts of a `Linears`, each an `nn.Linear` under its own name."""
 
     def __init__(self, linears: Linears) -> None:
         super().__init__()
+        self.widths = list(linears.parts.values())
         for part, width in linears.parts.items():
             self.add_module(part, nn.Linear(linears.reads, width, bias=linears.bias))
 
-    def forward(self, x: Tensor, at: At) -> list[Tensor]:
+    def forward(self, x: Tensor, at: At) -> tuple[Tensor, ...]:
         """(B, T, reads) to one (B, T, width) a part, in order."""
-        return [part(x) for part in self.children()]
+        product = self.product
+        if product is not None:
+            return product(x).split(self.widths, dim=-1)
+        return tuple(part(x) for part in self.children())
+
+    def prepare(self) -> None:
+        """Pack all parts, one below the other, from the parameters as they are now."""
+        parts = [part for part in self.children() if isinstance(part, nn.Linear)]
+        biases = [part.bias for part in parts if part.bias is not None]
+        with torch.no_grad():
+            self._product = pack(
+                torch.cat([part.weight for part in parts]), torch.cat(biases) if biases else None
+            )

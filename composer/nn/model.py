@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,8 @@ from composer.plan import Plan
 
 from .cache import HybridCache
 from .layer import Layer, NormModule
+from .linears import LinearGroup, Packable
+from .packed import pack
 from .rows import Call, read_call
 from .step import Step
 
@@ -41,8 +43,8 @@ class ModelOutput:
     attentions: tuple[Tensor, ...] | None = None
 
 
-class Head(nn.Module):
-    """Logits from the stream, with a matrix of its own or the token table."""
+class Head(Packable):
+    """Logits from the stream, with a matrix of its own or the token table's."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -51,7 +53,18 @@ class Head(nn.Module):
         self.bias = nn.Parameter(torch.empty(vocab)) if plan.head.bias else None
 
     def forward(self, stream: Tensor, table: Tensor) -> Tensor:
-        return F.linear(stream, table if self.weight is None else self.weight, self.bias)
+        product = self.product
+        if product is not None:
+            return product(stream)
+        return F.linear(stream, self.matrix(table), self.bias)
+
+    def matrix(self, table: Tensor) -> Tensor:
+        """(V, D)."""
+        return table if self.weight is None else self.weight
+
+    def prepare(self, table: Tensor) -> None:
+        """Pack the matrix as it is now."""
+        self._product = pack(self.matrix(table).detach(), None if self.bias is None else self.bias.detach())
 
 
 class Model(nn.Module):
@@ -76,6 +89,19 @@ class Model(nn.Module):
     def dtype(self) -> torch.dtype:
         """The dtype of the stream."""
         return self.embed.weight.dtype
+
+    def prepare(self) -> Self:
+        """Pack every group of linears for inference: a second copy of the weights, about twice the decoding speed.
+
+        Results are those of the plain form up to rounding.  `train()`, `to()` and loading leave it; calls that
+        want gradients never use it.
+        """
+        for module in self.modules():
+            if isinstance(module, LinearGroup):
+                module.prepare()
+        if self.head:
+            self.head.prepare(self.embed.weight)
+        return self
 
     def new_cache(self, batch_size: int, max_length: int | None = None, rollback: int = 0) -> HybridCache:
         """A cache for `batch_size` rows; with `max_length` (tokens a row) everything is allocated now."""
