@@ -15,7 +15,7 @@ from composer.errors import ComposerError
     cls=Verb,
     examples=(
         "check my-model.yaml",
-        "check mistral-7b-v0.1 --set layers=16",
+        "check pocket-mistral --set layers=16",
         "check specs/*.yaml --json",
     ),
 )

@@ -33,7 +33,7 @@ class Generate(Verb):
     cls=Generate,
     examples=(
         "generate pocket-mistral 'def fib(n):' --max-new-tokens 60",
-        "generate ./Mistral-7B-v0.1 'Once upon a time' --temperature 0.8 --top-p 0.95 --seed 1",
+        "generate ./checkpoint-folder 'Once upon a time' --temperature 0.8 --top-p 0.95 --seed 1",
         "generate runs/first/checkpoint - --json < prompt.txt",
     ),
 )

@@ -16,6 +16,7 @@ from composer.source import read_document
 from composer.spec import Spec
 
 SPEC, CONFIG = "composer.yaml", "config.json"
+MOST_BYTES = 2**24
 STDIN = "-"
 
 
@@ -36,9 +37,9 @@ def spec_in(folder: Path, assignments: Sequence[str]) -> Spec:
     """The spec of a checkpoint folder: our own file, or what the published configuration says."""
     if (folder / SPEC).is_file():
         return read_spec(folder / SPEC, set=assignments)
-    if (folder / CONFIG).is_file():
+    if (folder / CONFIG).is_file() and (folder / CONFIG).stat().st_size <= MOST_BYTES:
         return spec_of_config(folder, assignments)
-    message = f"the folder {folder} holds neither {SPEC} nor {CONFIG}"
+    message = f"the folder {folder} holds no {SPEC} and no {CONFIG} of a sensible size"
     fail(WeightsError, "E904", message, hint="give a checkpoint folder, a spec file or the name of a spec")
 
 

@@ -13,8 +13,8 @@ DTYPES = ("bfloat16", "float16", "float32", "float64")
 @click.command(
     cls=Verb,
     examples=(
-        "show mistral-7b-v0.1",
-        "show mistral-7b-v0.1 --context 100000 --batch 8 --set blocks.swa.sliding_window=1024",
+        "show my-model.yaml",
+        "show pocket-mistral --context 100000 --batch 8 --set blocks.swa.sliding_window=1024",
         "show 'swa, full' --like pocket-mistral --plan",
     ),
 )

@@ -31,7 +31,7 @@ def spec_schema(catalog: Catalog) -> Schema:
 
 
 EXTENDS = {
-    "description": "A shipped spec or a file beside it that this one changes; mappings merge, the rest replaces.",
+    "description": "A shipped spec, or a file in this folder; mappings merge, all else replaces.",
     "type": ["string", "null"],
 }
 
