@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from composer.errors import CallError, fail
-from composer.generate.config_file import from_generation_config
+from composer.generate.config_file import from_generation_config, read_generation_config
 from composer.generate.options import GenerationOptions
 from composer.generate.prompt import Prompt, read_prompt
 from composer.generate.stopping import Stop, stop_rule
@@ -27,6 +27,7 @@ class CausalLM(Protocol):
     """
 
     plan: Plan
+    generation: Mapping[str, Any] | None
 
     def __call__(
         self,
@@ -56,7 +57,7 @@ class Run:
 
 def prepare(model: CausalLM, ids: Any, mask: Any, tokenizer: Any, arguments: Mapping[str, Any]) -> Run:
     """Check everything that can be checked before the first step; raises `CallError`."""
-    options = defaults_of(model).merged(arguments)
+    options = options_of(model, arguments)
     for name in options.unused():
         if name in arguments:
             warnings.warn(f"{name} has no effect without do_sample=True", UserWarning, stacklevel=3)
@@ -69,12 +70,23 @@ def prepare(model: CausalLM, ids: Any, mask: Any, tokenizer: Any, arguments: Map
     return Run(model, prompt, options, most, stop_rule(options, prompt, tokenizer, sizes.vocab_size))
 
 
-def defaults_of(model: CausalLM) -> GenerationOptions:
-    """What a model brings along: its `generation` where its checkpoint gave one, else its spec's."""
-    brought = getattr(model, "generation", None)
-    if isinstance(brought, GenerationOptions):
-        return brought
-    return from_generation_config(model.plan.spec.generation if brought is None else brought)
+def options_of(model: CausalLM, arguments: Mapping[str, Any]) -> GenerationOptions:
+    """The arguments of a call over what the model brings: its checkpoint's file, else its spec's options.
+
+    As in transformers, a key of the file that means nothing is no fault; an option that would have
+    changed the tokens and cannot be taken is, unless the call says otherwise.
+    """
+    if model.generation is None:
+        return from_generation_config(model.plan.spec.generation).merged(arguments)
+    brought, problems = read_generation_config(model.generation)
+    left = [
+        replace(problem, hint=f"generation_config.json says so; give another value: {name}=...")
+        for problem in problems
+        if problem.code != "E740" and (name := problem.path.split(".")[0]) not in arguments
+    ]
+    if left:
+        raise CallError(*left)
+    return brought.merged(arguments)
 
 
 def room(options: GenerationOptions, length: int, positions: int | None) -> int:

@@ -19,6 +19,7 @@ class Fixed(nn.Module):
     def __init__(self, score: float = 0.0) -> None:
         super().__init__()
         self.score = nn.Parameter(torch.full((11,), score))
+        self.generation: dict[str, Any] | None = None
         self.plan = SimpleNamespace(
             sizes=SimpleNamespace(vocab_size=11, max_position_embeddings=8),
             head=SimpleNamespace(kind="causal-lm"),
@@ -96,6 +97,19 @@ def test_generation_config_reports_every_key() -> None:
     assert [("E740", "chat_format"), ("E741", "num_beams"), ("E742", "pad_token_id")] == [
         (problem.code, problem.path) for problem in caught.value.problems
     ]
+
+
+def test_a_checkpoint_that_asks_for_more_can_be_overruled() -> None:
+    """What its generation_config.json says and we do not take stops a call that says nothing about it."""
+    model = Fixed()
+    model.generation = {"no_repeat_ngram_size": 3, "pad_token_id": -1, "chat_format": "x", "top_k": None}
+    with pytest.raises(CallError, match="hint: generation_config.json says so; give another value") as caught:
+        generate(model, IDS, max_new_tokens=1)
+
+    assert [("E741", "no_repeat_ngram_size"), ("E742", "pad_token_id")] == [
+        (problem.code, problem.path) for problem in caught.value.problems
+    ]
+    assert (1, 4) == generate(model, IDS, max_new_tokens=1, no_repeat_ngram_size=0, pad_token_id=0).shape
 
 
 PROMPTS: list[tuple[str, Any, Any, str]] = [

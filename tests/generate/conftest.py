@@ -40,6 +40,7 @@ class Double:
         self.widths: list[int] = []
         self.caches: list[Memory] = []
         sizes = {name: getattr(config, name) for name in ("vocab_size", "max_position_embeddings")}
+        self.generation: dict[str, Any] | None = None
         self.plan = SimpleNamespace(
             sizes=SimpleNamespace(**sizes),
             head=SimpleNamespace(kind="causal-lm"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from composer.generate import GenerationOptions, generate
+from composer.generate import generate
 
 ENDS = [5, 9, 11, 13, 14, 15, 21]
 ASKED: list[dict[str, Any]] = [
@@ -166,7 +166,7 @@ def test_model_defaults_apply(theirs: Any, double: Callable[..., Any]) -> None:
     model = double(theirs, max_new_tokens=3)
     ids = prompt(1)
     from_spec = generate(model, ids).shape[1]
-    model.generation = GenerationOptions(max_new_tokens=5)
+    model.generation = {"max_new_tokens": 5, "transformers_version": "5.23.0"}
 
     lengths = from_spec, generate(model, ids).shape[1], generate(model, ids, max_new_tokens=2).shape[1]
     assert (10, 12, 9) == lengths

@@ -21,6 +21,7 @@ class Scripted(torch.nn.Module):
         super().__init__()
         self.script = iter(ids)
         self.table = torch.nn.Parameter(torch.eye(vocab_size))
+        self.generation = None
         self.plan = SimpleNamespace(
             sizes=SimpleNamespace(vocab_size=vocab_size, max_position_embeddings=None),
             head=SimpleNamespace(kind="causal-lm"),
