@@ -12,6 +12,7 @@ from transformers import MistralConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.mistral.modeling_mistral import MistralRotaryEmbedding, apply_rotary_pos_emb
 
+import composer
 from composer.nn.rope import inverse_frequencies, rotate, tables
 from composer.options import Rope
 
@@ -246,3 +247,25 @@ def test_every_option_is_described() -> None:
     for name, field in Rope.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+def test_a_block_with_a_rope_that_does_not_fit_is_refused_when_the_spec_resolves() -> None:
+    """The message names the block; nothing waits for the first call."""
+    spec = composer.read_spec(
+        """
+        composer: 1
+        name: odd
+        vocab_size: 32
+        hidden_size: 6
+        norm: {kind: rms, eps: 1.0e-5}
+        pattern: full
+        blocks:
+          full: {kind: attention, num_attention_heads: 1, rope: {type: dynamic, factor: 2.0}}
+        """
+    )
+
+    with pytest.raises(composer.ComposerError) as caught:
+        composer.resolve(spec)
+
+    assert caught.value.problems[0].path == "blocks.full"
+    assert "rope type 'dynamic' needs the model's 'max_position_embeddings'" in str(caught.value)
