@@ -31,15 +31,19 @@ def replaced(folder: Path, stale: Callable[[str], bool]) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}{_SAVING}", dir=target.parent))
-    lock = _lock(fresh)
+    lock = None
     try:
+        lock = _lock(fresh)
         os.chmod(fresh, target.stat().st_mode & 0o7777 if target.is_dir() else 0o777 & ~_umask())
         yield fresh
         if target.is_dir():
             _carry_over(target, fresh, stale)
         _sync_folder(fresh)
         _swap(fresh, target)
-        _sync_folder(target.parent)
+        with contextlib.suppress(
+            OSError
+        ):  # the new folder stands; an error now would say that the old one does
+            _sync_folder(target.parent)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         if lock is not None:
