@@ -30,6 +30,7 @@ class Texts:
         self.tokenizer.encode_special_tokens = True
         training, held_out = split(find_documents(corpus, (".py",)), percent)
         self.training = [self._ids(document.read()) for document in training]
+        self.names = [document.name for document in held_out]
         self.held_out_texts = [document.read() for document in held_out]
         self.held_out = [self._ids(text) for text in self.held_out_texts]
         self.byte_count = sum(len(text.encode()) for text in self.held_out_texts)
@@ -40,9 +41,7 @@ class Texts:
 
     def tokens(self) -> Tokens:
         """The held-out files as the network reads them: each after `<s>`."""
-        documents = [np.concatenate([[BEGIN], ids]) for ids in self.held_out]
-        starts = np.cumsum([0, *map(len, documents[:-1])])
-        return Tokens(np.concatenate(documents), starts, self.byte_count)
+        return after_begin(self.held_out, self.byte_count)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of some ids, up to the end of the document."""
@@ -52,6 +51,22 @@ class Texts:
                 break
             kept.append(int(token))
         return str(self.tokenizer.decode(kept, skip_special_tokens=True))
+
+
+def after_begin(documents: Sequence[NDArray[np.int64]], byte_count: int) -> Tokens:
+    """Documents of one text, `<s>` put before each."""
+    begun = [np.concatenate([[BEGIN], ids]) for ids in documents]
+    return Tokens(np.concatenate(begun), np.cumsum([0, *map(len, begun[:-1])]), byte_count)
+
+
+def sample(model: Any, texts: Texts, most: int = 20_000, count: int = 3) -> dict[str, float]:
+    """Bits per byte of the first few short held-out files: a check that takes a second."""
+    named = zip(texts.names, texts.held_out, texts.held_out_texts, strict=True)
+    short = [(name, ids, len(text.encode())) for name, ids, text in named if 2_000 < len(text) < most]
+    return {
+        name: round(bits_per_byte(model, after_begin([ids], size), CONTEXT), 4)
+        for name, ids, size in short[:count]
+    }
 
 
 def figures(model: Any, texts: Texts) -> dict[str, Any]:

@@ -143,6 +143,15 @@ def test_a_run_that_never_saved_is_begun_again(text: Path, tmp_path: Path) -> No
     assert train(SPEC, text, tmp_path, **{**FEW, "steps": 1}).steps == 1
 
 
+def test_bf16_arithmetic_trains_the_real_model(text: Path, whole: Path, tmp_path: Path) -> None:
+    """Close to float32, and not equal; the checkpoint stays in float32."""
+    train(SPEC, text, tmp_path, **{**FEW, "dtype": "bfloat16"})
+    ours, theirs = (lines(out)[-2]["loss"] for out in (tmp_path, whole))
+    assert ours != theirs
+    assert ours == pytest.approx(theirs, rel=0.02)
+    assert composer.load(tmp_path / "checkpoint").dtype == torch.float32
+
+
 def test_every_option_is_described() -> None:
     """The command line takes its help from here."""
     assert all(field.description for field in TrainOptions.model_fields.values())
