@@ -77,9 +77,9 @@ class Origins:
 def has(data: Any, path: Path) -> bool:
     """Whether plain data has a value at `path`."""
     for step in path:
-        if isinstance(data, dict) and step in data or isinstance(data, list) and isinstance(step, int) and step < len(data):
+        try:
             data = data[step]
-        else:
+        except (KeyError, IndexError, TypeError):
             return False
     return True
 

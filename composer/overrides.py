@@ -1,27 +1,42 @@
-"""What differs at single layers: selectors, options by layer, and where each option was written."""
+"""Options of blocks, layer by layer: what a layer says of them, who said it, and whether the block takes it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import Path, Place
-from .origins import Origins
+from pydantic import ValidationError
+
+from .block import Block, Site
+from .errors import Path, Place, Problem, dotted
+from .origins import Origins, merge
+from .source.invalid import problems_of, shown
+
+
+@dataclass(frozen=True)
+class Said:
+    """A value of an option, the key path that says so, and the place where the path alone does not tell it."""
+
+    value: Any
+    path: Path
+    place: Place | None = None
 
 
 @dataclass
 class Choice:
-    """Options of one block at one layer: the value of each and the key path that says so."""
+    """Options of one block at one layer."""
 
-    values: dict[str, tuple[Any, Path]] = field(default_factory=dict)
+    values: dict[str, Said] = field(default_factory=dict)
 
-    def override(self, key: str, value: Any, path: Path) -> str | None:
+    def override(self, key: str, said: Said) -> str | None:
         """Take a value from an override; the complaint if another override already gave a different one."""
         known = self.values.get(key)
-        if known and known[1][0] == "overrides" and known[0] != value:
-            return f"{key!r} is overridden twice, with {known[0]!r} and {value!r}"
-        self.values[key] = (value, path)
+        if known and known.path[0] == "overrides" and known.value != said.value:
+            first = dotted(known.path[:2])
+            return f"{key!r} is {shown(known.value)} by {first} and {shown(said.value)} here"
+        self.values[key] = said
         return None
 
 
@@ -31,32 +46,79 @@ class OptionOrigins:
 
     origins: Origins
     base: Path
-    paths: dict[str, Path] = field(default_factory=dict)
+    said: dict[str, Said] = field(default_factory=dict)
 
     def path(self, path: Path) -> Path:
         """Where a key path of the block's entry was really written."""
         option = path[len(self.base) :]
-        if not option or option[0] not in self.paths:
+        said = self.said.get(str(option[0])) if option else None
+        if said is None:
             return path
-        base = self.paths[str(option[0])]
-        return base if base == ("pattern",) else (*base, *option[1:])
+        return said.path if said.place else (*said.path, *option[1:])
 
     def place(self, path: Path, key: bool = False) -> Place | None:
         """The place of an option of the block."""
-        return self.origins.place(self.path(path), key)
+        option = path[len(self.base) :]
+        said = self.said.get(str(option[0])) if option else None
+        return said.place if said and said.place else self.origins.place(self.path(path), key)
+
+
+@dataclass
+class Settled:
+    """A block that was settled at its place, or everything that is wrong with its options there."""
+
+    block: Block | None
+    problems: tuple[Problem, ...] = ()
+
+
+def settle(kind: type[Block], options: dict[str, Any], site: Site, origins: OptionOrigins) -> Settled:
+    """The options of a block with what `origins` says on top, checked and settled."""
+    for key, said in origins.said.items():
+        options[key] = merge(options.get(key), said.value)
+    try:
+        return Settled(kind.model_validate(options).settle(site))
+    except ValidationError as error:
+        found = problems_of(error, origins, origins.base, kind)
+    except ValueError as error:
+        found = [Problem("E328", str(error), origins.place(origins.base, key=True), dotted(origins.base))]
+    return Settled(None, tuple(about_option(problem, options, origins) for problem in found))
+
+
+def about_option(problem: Problem, options: dict[str, Any], origins: OptionOrigins) -> Problem:
+    """A sentence about the whole block that begins with the name of an option is told where that stands."""
+    path: Path = tuple(problem.path.split("."))
+    first = re.match(r"\w*", problem.message)
+    if path == origins.base and first and first[0] in options:
+        path = (*path, first[0])
+        problem = replace(problem, place=origins.place(path))
+    return replace(problem, path=dotted(origins.path(path)))
+
+
+def told_before(found: Iterable[Problem], known: Iterable[Problem], own: Container[str]) -> Iterator[Problem]:
+    """The problems found, those among them that are `known` as they were told where the block has them from.
+
+    `own` are the options that were written anew, whose problems are new.
+    """
+    before = {(problem.message, option_of(problem)): problem for problem in known}
+    for problem in found:
+        option = option_of(problem)
+        yield problem if option[:1] and option[0] in own else before.get((problem.message, option), problem)
+
+
+def option_of(problem: Problem) -> tuple[str, ...]:
+    """The key path of an option inside its block; empty for the block as a whole."""
+    path = problem.path.split(".")
+    return tuple(path[2:] if path[0] == "blocks" else path[-1:])
 
 
 def indices_of(at: int | str, layers: int) -> list[int] | str:
     """The layers that a selector names, or the complaint that it names none: 0, -1, "8..15"."""
     if isinstance(at, int):
-        return (
-            [at % layers]
-            if -layers <= at < layers
-            else f"there is no layer {at}; layers go from 0 to {layers - 1}"
-        )
+        outside = f"there is no layer {at}; layers go from 0 to {layers - 1}"
+        return [at % layers] if -layers <= at < layers else outside
     found = re.fullmatch(r"\s*(\d{1,6})\s*\.\.\s*(\d{1,6})\s*", at)
     if not found:
-        return f'{at!r} selects no layer; write an index (0, -1) or a range ("8..15")'
+        return f"{shown(at)} selects no layer"
     first, last = int(found[1]), int(found[2])
     if first > last or last >= layers:
         return f"the range {at!r} is not inside the layers 0 to {layers - 1}"

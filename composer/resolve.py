@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, get_args
 
-from pydantic import ValidationError
-
-from .block import Block, Norm, Site
+from .block import Norm, Site
 from .errors import CallError, Path, Problem, SpecError, did_you_mean, dotted, fail
 from .origins import Origins, merge
-from .overrides import Choice, OptionOrigins, indices_of
-from .pattern import Word, cycle, hint_for_unknown, parse
+from .overrides import Choice, OptionOrigins, Said, Settled, indices_of, settle, told_before
+from .pattern import Pattern, Word, cycle, hint_for_unknown, read_pattern
 from .plan import BranchPlan, Chain, HeadKind, HeadPlan, LayerPlan, MixerPlan, Plan, Sizes
 from .plugins import Catalog
 from .plugins import catalog as installed_catalog
-from .source.invalid import problems_of
 from .spec import INIT, BlockEntry, Branch, Spec
 
 
@@ -38,7 +37,7 @@ class Resolver:
     spec: Spec
     catalog: Catalog
     problems: list[Problem] = field(default_factory=list)
-    settled: dict[Any, Block | None] = field(default_factory=dict)
+    settled: dict[tuple[str, str], Settled] = field(default_factory=dict)
 
     @property
     def origins(self) -> Origins:
@@ -157,29 +156,18 @@ class Resolver:
     def words(self) -> tuple[Word, ...]:
         """The word of every layer."""
         spec = self.spec
-        parts = (spec.pattern,) if isinstance(spec.pattern, str) else spec.pattern
-        words: list[Word] = []
-        for number, part in enumerate(parts):
-            path: Path = ("pattern",) if isinstance(spec.pattern, str) else ("pattern", number)
-            pattern = parse(
-                part,
-                lambda start, width, path=path: self.origins.scalar_place(path, start, width),
-                dotted(path),
-            )
-            for word in pattern.words():
-                if word.name not in spec.blocks:
-                    hint = hint_for_unknown(word.name, spec.blocks)
-                    self.problems.append(
-                        Problem(
-                            "E320",
-                            f"unknown block {word.name!r}",
-                            pattern.place(word, True),
-                            dotted(path),
-                            hint,
-                        )
-                    )
-            words.extend(pattern.expand())
-        return cycle(tuple(words), spec.layers, spec.remainder, self.origins.place(("layers",)))
+        for word in self.pattern.words():
+            if word.name not in spec.blocks:
+                hint = hint_for_unknown(word.name, spec.blocks)
+                place = self.pattern.place(word, name_only=True)
+                self.problems.append(Problem("E320", f"unknown block {word.name!r}", place, "pattern", hint))
+        return cycle(self.pattern.expand(), spec.layers, spec.remainder, self.origins.place(("layers",)))
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The pattern, parsed."""
+        written = self.spec.pattern
+        return read_pattern(written if isinstance(written, str) else list(written), self.origins)
 
     def choices(self, words: tuple[Word, ...]) -> list[dict[str, Choice]]:
         """For every layer and every block name, which options differ there and who said so."""
@@ -202,16 +190,24 @@ class Resolver:
                 name = override.block or words[index].name
                 choice = choices[index].setdefault(name, Choice())
                 for key, value in override.set.items():
-                    if message := choice.override(key, value, (*path, "set", key)):
-                        self.report("E326", f"layer {index}: {message}", (*path, "set", key), key=True)
+                    at = (*path, "set", key)
+                    if message := choice.override(key, Said(value, at)):
+                        self.report("E326", f"layer {index}: {message}", at, key=True)
         return choices
 
     def arguments(self, word: Word) -> dict[str, Choice]:
         """What the pattern itself says about the blocks of a layer."""
         return {
-            each.name: Choice({k: (v, ("pattern",)) for k, v in each.arguments.items()})
+            each.name: Choice({key: self.argument(each, key) for key in each.arguments})
             for each in (word, *word.guests)
         }
+
+    def argument(self, word: Word, key: str) -> Said:
+        """An argument of a word, with its place inside the pattern."""
+        pattern = self.pattern
+        at = re.compile(rf"[(,]\s*({re.escape(key)})\s*=").search(pattern.text, word.start, word.end)
+        place = pattern.locate(at.start(1), len(key)) if at else pattern.place(word)
+        return Said(word.arguments[key], ("pattern",), place)
 
     # ---------------------------------------------------------------- layers
 
@@ -270,38 +266,40 @@ class Resolver:
 
     def mixer(self, path: str, name: str, choices: dict[str, Choice]) -> MixerPlan | None:
         """A block with its options settled at its place."""
-        site = Site(
-            reads=self.spec.hidden_size,
-            writes=self.spec.hidden_size,
-            max_position_embeddings=self.spec.max_position_embeddings,
-        )
-        choice = choices.get(name, Choice())
-        key = (name, repr(choice.values))
-        if key not in self.settled:
-            self.settled[key] = self.settle(name, choice, site)
-        block = self.settled[key]
-        return block and MixerPlan(path, name, block, site, block.declares(site))
+        final = {key: Said(v, ("final", name, key)) for key, v in self.spec.final.get(name, {}).items()}
+        said = {**choices.get(name, Choice()).values, **final}
+        settled = self.settle(name, said)
+        self.problems.extend(settled.problems)
+        if settled.block is None:
+            return None
+        return MixerPlan(path, name, settled.block, self.site, settled.block.declares(self.site))
 
-    def settle(self, name: str, choice: Choice, site: Site) -> Block | None:
-        """The block's options: its entry, then what the layer says, then what is final."""
-        origins = OptionOrigins(self.origins, ("blocks", name))
-        options = self.options(name)
-        kind = self.catalog[options.pop("kind")]
-        final = {key: (value, ("final", name, key)) for key, value in self.spec.final.get(name, {}).items()}
-        for key, (value, path) in [*choice.values.items(), *final.items()]:
-            options[key] = merge(options.get(key), value)
-            origins.paths[key] = path
-        try:
-            return kind.model_validate(options).settle(site)
-        except ValidationError as error:
-            self.problems.extend(problems_of(error, origins, ("blocks", name), kind))
-        except ValueError as error:
-            self.report("E328", f"block {name!r} cannot stand here: {error}", ("blocks", name), key=True)
-        return None
+    @property
+    def site(self) -> Site:
+        """Where every block of the stream stands."""
+        width = self.spec.hidden_size
+        return Site(
+            reads=width, writes=width, max_position_embeddings=self.spec.max_position_embeddings
+        )
+
+    def settle(self, name: str, said: dict[str, Said]) -> Settled:
+        """The block's entry with what is said of it at a layer, decided once for equal layers."""
+        key = (name, repr(said))
+        if key not in self.settled:
+            entry, options = self.spec.blocks[name], self.options(name)
+            kind = self.catalog[options.pop("kind")]
+            found = settle(kind, options, self.site, OptionOrigins(self.origins, ("blocks", name), said))
+            if found.problems and (said or entry.extends):
+                known = self.settle(name, {}) if said else self.settle(str(entry.extends), {})
+                own = said or entry.options
+                found = Settled(None, tuple(told_before(found.problems, known.problems, own)))
+            self.settled[key] = found
+        return self.settled[key]
 
     def options(self, name: str) -> dict[str, Any]:
-        """A block's kind and options, with what it extends merged in."""
+        """A block's kind and options, laid on those of the block that it extends."""
         entry = self.spec.blocks[name]
         base = self.options(entry.extends) if entry.extends else {}
         kind = {"kind": entry.kind} if entry.kind is not None else {}
-        return {**base, **kind, **entry.options}
+        merged: dict[str, Any] = merge(base, {**kind, **entry.options})
+        return merged

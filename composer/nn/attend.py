@@ -85,25 +85,26 @@ def reference(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropo
 def sdpa(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
     """torch's scaled_dot_product_attention, never asked for keys that a window hides."""
     k, v = keys.values
-    alike = (
-        isinstance(sees, Causal)
-        and step.start is not None
-        and keys.oldest is not None
-        and step.segments is None
-    )
     if step.width == 1:
-        return one_query(q, keys, step, sees, scale, dropout, alike)
-    if not (alike and keys.ordered):
+        return one_query(q, keys, step, sees, scale, dropout)
+    start, oldest = step.start, keys.oldest
+    if (
+        not isinstance(sees, Causal)
+        or not keys.ordered
+        or start is None
+        or oldest is None
+        or step.segments is not None
+    ):
         return fused(q, k, v, scale, dropout, mask_of(step, keys, sees))
-    if keys.oldest == step.start and (sees.window is None or step.width <= sees.window):
+    if oldest == start and (sees.window is None or step.width <= sees.window):
         return F.scaled_dot_product_attention(
             q, k, v, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=True
         )
-    starts = range(0, step.width, BLOCK)
-    return torch.cat(
-        [block(q[:, :, a : a + BLOCK], keys, step, step.start + a, sees, scale, dropout) for a in starts],
-        dim=2,
-    )
+    outs = []
+    for first in range(start, start + step.width, BLOCK):
+        queries = q[:, :, first - start : first - start + BLOCK]
+        outs.append(block(queries, keys, step, first, oldest, sees, scale, dropout))
+    return torch.cat(outs, dim=2)
 
 
 def mask_of(step: Step, keys: Keys, sees: Sees) -> Tensor:
@@ -112,33 +113,34 @@ def mask_of(step: Step, keys: Keys, sees: Sees) -> Tensor:
 
 
 def block(
-    q: Tensor, keys: Keys, step: Step, first: int, sees: Causal, scale: float, dropout: float
+    q: Tensor, keys: Keys, step: Step, first: int, oldest: int, sees: Causal, scale: float, dropout: float
 ) -> Tensor:
     """Queries at positions `first`... against the stretch of ordered keys that any of them sees."""
-    oldest = keys.oldest or 0
-    last = first + q.shape[2] - 1
+    end = first + q.shape[2]
     low = max(oldest, 0 if sees.window is None else first - sees.window + 1)
-    k, v = (t[:, :, low - oldest : last + 1 - oldest] for t in keys.values)
-    ahead = first - low
+    k, v = (t[:, :, low - oldest : end - oldest] for t in keys.values)
 
     def mask() -> Tensor:
-        query = torch.arange(ahead, ahead + q.shape[2], device=q.device)[:, None]
-        return sees(query, torch.arange(k.shape[2], device=q.device))
+        query = torch.arange(first - low, end - low, device=q.device)[:, None]
+        seen: Tensor = sees(query, torch.arange(end - low, device=q.device))
+        return seen
 
-    return fused(q, k, v, scale, dropout, step.once(("block", sees, ahead, q.shape[2], k.shape[2]), mask))
+    return fused(q, k, v, scale, dropout, step.once(("block", sees, first - low, end - low), mask))
 
 
-def one_query(
-    q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float, alike: bool
-) -> Tensor:
+def one_query(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
     """A single query a row: the heads of a group become its query rows, so each key is read once."""
     k, v = keys.values
+    window = sees.window if isinstance(sees, Causal) else None
     mask = None
-    if alike and keys.ordered and sees.window is not None:
-        k, v = k[:, :, -sees.window :], v[:, :, -sees.window :]
-    elif not alike or (sees.window is not None and k.shape[2] > sees.window):
+    if not isinstance(sees, Causal) or keys.oldest is None or step.segments is not None:
         mask = mask_of(step, keys, sees)
-    grouped = q.unflatten(1, (k.shape[1], -1)).flatten(2, 3)  # (B, G, H / G, E)
+    elif window is not None and k.shape[2] > window:
+        if keys.ordered:
+            k, v = k[:, :, -window:], v[:, :, -window:]
+        else:
+            mask = mask_of(step, keys, sees)
+    grouped = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, G, H / G, E)
     return fused(grouped, k, v, scale, dropout, mask).reshape(q.shape)
 
 

@@ -152,15 +152,16 @@ class KeyValues:
                 ("joined", room),
                 lambda: torch.cat([ring_positions(step, room), real_indices(step)], dim=1),
             )
-        kept = min(step.start, room)
+        start = step.start
+        kept = min(start, room)
         order = step.once(
-            ("order", room), lambda: torch.arange(step.start - kept, step.start, device=step.device) % room
+            ("order", room), lambda: torch.arange(start - kept, start, device=step.device) % room
         )
         joined = tuple(
             torch.cat([buffer.index_select(2, order), value], dim=2)
             for buffer, value in zip(self.tensors, values, strict=True)
         )
-        return ordered(step, joined, step.start - kept)
+        return ordered(step, joined, start - kept)
 
     def _scatter(self, step: Step, values: tuple[Tensor, ...]) -> None:
         """Write the real tokens of each row, the newest that fit, to `position % capacity`."""

@@ -6,7 +6,6 @@ B batch, T tokens in this call (rows right-padded), D width of the stream.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from .functional import layer_norm, rms_norm
 from .step import Step
 
 Record = Callable[[str, Tensor], None]
+Slots = Mapping[str, KeyValues]
 
 
 class At:
@@ -37,11 +37,12 @@ class At:
             self._record(name, value)
 
 
-class Mixer(Protocol):
-    """The module a block builds: (B, T, reads) to (B, T, writes)."""
+class Mixer(nn.Module):
+    """The module a block builds; one path for one token and for many."""
 
-    def __call__(self, x: Tensor, at: At) -> Tensor:
-        """One call for one token and for many."""
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        """(B, T, reads) to (B, T, writes)."""
+        raise NotImplementedError
 
 
 class NormModule(nn.Module):
@@ -70,40 +71,49 @@ class ChainModule(nn.Module):
         for mixer in chain.mixers:
             self.add_module(mixer.path, mixer.block.build(mixer.site))
 
-    def forward(
-        self,
-        stream: Tensor,
-        step: Step,
-        slots: Mapping[str, KeyValues],
-        record: Record | None,
-        guests: Tensor | None = None,
+    def run(
+        self, stream: Tensor, step: Step, slots: Slots, record: Record | None, guests: Tensor | None
     ) -> Tensor:
+        """(B, T, D) through every branch; `guests` join what the first branch reads, and only that."""
         for branch in self.branches:
             out = self._mix(branch, stream if guests is None else stream + guests, step, slots, record)
-            guests = None  # guests join what the first branch reads, and only that
-            stream = out if branch.residual == 0 else torch.add(scaled(stream, branch.residual), out)
-            stream = self._norm(branch, "-after", stream)
+            guests = None
+            stream = out if branch.residual == 0 else scaled(stream, branch.residual) + out
+            if branch.after:
+                stream = self._norm(branch, "-after", stream)
         return stream
 
-    def _mix(
-        self, branch: BranchPlan, x: Tensor, step: Step, slots: Mapping[str, KeyValues], record: Record | None
-    ) -> Tensor:
-        x = self._norm(branch, "", x)
-        outs = [self._modules[m.path](x, At(step, slots.get(m.path), record)) for m in branch.mixers]
+    def _mix(self, branch: BranchPlan, x: Tensor, step: Step, slots: Slots, record: Record | None) -> Tensor:
+        if branch.norm:
+            x = self._norm(branch, "", x)
+        outs = [self.child(m.path)(x, At(step, slots.get(m.path), record)) for m in branch.mixers]
         out = outs[0] if len(outs) == 1 else torch.stack(outs).sum(0)
-        out = self._norm(branch, "-post", out)
+        if branch.post:
+            out = self._norm(branch, "-post", out)
         if step.valid is not None:
             out = torch.where(step.valid[..., None], out, 0)
         return scaled(out, branch.scale)
 
     def _norm(self, branch: BranchPlan, suffix: str, x: Tensor) -> Tensor:
-        name = branch.mixers[0].path + suffix
-        return self.norms[name](x) if name in self.norms else x
+        return self.norms[branch.mixers[0].path + suffix](x)
+
+    def child(self, path: str) -> nn.Module:
+        """The block or guest called `path`."""
+        module = self._modules[path]
+        assert module is not None
+        return module
 
 
 def scaled(x: Tensor, factor: float) -> Tensor:
     """`x * factor`, for nothing when the factor is 1."""
     return x if factor == 1 else x * factor
+
+
+class Guest(ChainModule):
+    """A chain that rides on a layer."""
+
+    def forward(self, stream: Tensor, step: Step, slots: Slots, record: Record | None) -> Tensor:
+        return self.run(stream, step, slots, record, None)
 
 
 class Layer(ChainModule):
@@ -113,18 +123,14 @@ class Layer(ChainModule):
         super().__init__(layer.host)
         self.guests = tuple(layer.guests)
         for name, chain in layer.guests.items():
-            self.add_module(name, ChainModule(chain))
+            self.add_module(name, Guest(chain))
 
-    def forward(
-        self, stream: Tensor, step: Step, slots: Mapping[str, KeyValues], record: Record | None
-    ) -> Tensor:
+    def forward(self, stream: Tensor, step: Step, slots: Slots, record: Record | None) -> Tensor:
         joined: Tensor | None = None
         for name in self.guests:
             inner = {
-                path.removeprefix(f"{name}."): slot
-                for path, slot in slots.items()
-                if path.startswith(f"{name}.")
+                path[len(name) + 1 :]: slot for path, slot in slots.items() if path.startswith(f"{name}.")
             }
-            out = self._modules[name](stream, step, inner, record)
+            out = self.child(name)(stream, step, inner, record)
             joined = out if joined is None else joined + out
-        return super().forward(stream, step, slots, record, joined)
+        return self.run(stream, step, slots, record, joined)

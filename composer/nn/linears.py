@@ -33,14 +33,14 @@ class Packable(nn.Module):
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         self._product = None
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it bare
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._product = None
         super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_product": None}  # copies and pickles start plain
+        return {**self.__dict__, "_product": None}  # copies and pickles start plain
 
 
 class LinearGroup(Packable):
@@ -62,8 +62,6 @@ class LinearGroup(Packable):
     def prepare(self) -> None:
         """Pack all parts, one below the other, from the parameters as they are now."""
         parts = [part for part in self.children() if isinstance(part, nn.Linear)]
-        biases = [part.bias for part in parts if part.bias is not None]
-        with torch.no_grad():
-            self._product = pack(
-                torch.cat([part.weight for part in parts]), torch.cat(biases) if biases else None
-            )
+        weights = torch.cat([part.weight.detach() for part in parts])
+        biases = [part.bias.detach() for part in parts if part.bias is not None]
+        self._product = pack(weights, torch.cat(biases) if biases else None)

@@ -52,16 +52,21 @@ class Attention(Block):
         if self.head_dim is None and site.reads % heads:
             raise ValueError(f"its {heads} heads do not divide the width {site.reads}; give head_dim")
         head_dim = self.head_dim or site.reads // heads
-        if self.rope and self.rope.rotary_width(head_dim) % 2:
-            raise ValueError(
-                f"rope turns channels in pairs, but {self.rope.rotary_width(head_dim)} of a head are to turn"
-            )
+        if self.rope and (problems := self.rope.misfits(head_dim, site.max_position_embeddings)):
+            raise ValueError("; ".join(problems))
         filled = {
             "head_dim": head_dim,
             "num_key_value_heads": self.num_key_value_heads or heads,
             "scale": self.scale or head_dim**-0.5,
         }
         return self.model_copy(update=filled)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Query heads, key heads and the width of a head, of settled options."""
+        assert self.num_key_value_heads is not None, "settle the options at a site first"
+        assert self.head_dim is not None, "settle the options at a site first"
+        return self.num_attention_heads, self.num_key_value_heads, self.head_dim
 
     @property
     def visibility(self) -> Causal:
@@ -74,7 +79,7 @@ class Attention(Block):
 
     def declares(self, site: Site) -> Declared:
         """Queries, keys and values of one input; one entry a token to remember."""
-        heads, groups, width = self.num_attention_heads, self.num_key_value_heads or 0, self.head_dim or 0
+        heads, groups, width = self.shape
         qkv = {"q": heads * width, "k": groups * width, "v": groups * width}
         return Declared(
             linears={
@@ -91,7 +96,8 @@ class Attention(Block):
 
     def flops(self, site: Site, context: int) -> int:
         """Scores and weighted values over the keys that the last of `context` tokens sees."""
-        return 4 * self.num_attention_heads * (self.head_dim or 0) * self.visibility.count(context)
+        heads, _, width = self.shape
+        return 4 * heads * width * self.visibility.count(context)
 
     def build(self, site: Site) -> AttentionModule:
         """The torch module."""

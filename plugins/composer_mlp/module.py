@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from composer.nn import At, LinearGroup, activation
+from composer.nn import At, LinearGroup, Mixer, activation
 
 if TYPE_CHECKING:
     from composer import Site
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .options import MLP
 
 
-class MLPModule(nn.Module):
+class MLPModule(Mixer):
     """Up, activate, gate where there is one, down."""
 
     def __init__(self, options: MLP, site: Site) -> None:
