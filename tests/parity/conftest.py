@@ -25,10 +25,18 @@ def _quiet_and_alone() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(
-    scope="module", params=[c for release in (5, 4) for c in sampled(cases(10, 200), release)], ids=str
-)
+def on(release: int) -> list[Case]:
+    """The cases as files of one release."""
+    return sampled(cases(10, 200), release)
+
+
+@pytest.fixture(scope="module", params=on(5) + on(4), ids=str)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """The reference and ours on each case, from files as releases 5 and 4 write them."""
-    case: Case = request.param
-    return Pair(case, tmp_path_factory.mktemp(f"case-{case.number}-{case.release}"))
+    """The reference and ours on each case, from files as either release writes them."""
+    return Pair(request.param, tmp_path_factory.mktemp("case"))
+
+
+@pytest.fixture(scope="module", params=on(5), ids=str)
+def newest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The same, for what the files make no difference to."""
+    return Pair(request.param, tmp_path_factory.mktemp("case"))

@@ -12,12 +12,12 @@ from .oracle import Pair, root_mean_square
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_half_precision_errs_no_more_than_the_reference(pair: Pair, dtype: torch.dtype) -> None:
+def test_half_precision_errs_no_more_than_the_reference(newest: Pair, dtype: torch.dtype) -> None:
     """The same rounded weights, run by both in `dtype` and by the reference in float64."""
     with torch.no_grad():
-        exact = pair.reference("sdpa", dtype).double()(pair.ids, use_cache=False).logits
-        theirs = pair.reference("sdpa", dtype)(pair.ids, use_cache=False).logits
-        ours = composer.load(pair.folder, dtype=dtype)(pair.ids).logits
+        exact = newest.reference("sdpa", dtype).double()(newest.ids, use_cache=False).logits
+        theirs = newest.reference("sdpa", dtype)(newest.ids, use_cache=False).logits
+        ours = composer.load(newest.folder, dtype=dtype)(newest.ids).logits
 
     ratio = root_mean_square(ours, exact) / root_mean_square(theirs, exact)
     assert ours.dtype == dtype

@@ -22,24 +22,24 @@ def test_logits_are_the_references(pair: Pair) -> None:
     prove.at_most("logits, over the tolerance", relative(logits, pair.expected) / pair.tolerance, 1)
 
 
-def test_cached_equals_uncached(pair: Pair) -> None:
+def test_cached_equals_uncached(newest: Pair) -> None:
     """The whole prompt into a cache, random chunks, and single tokens."""
-    length, draw = pair.case.prompt, random.Random(pair.case.number)
+    length, draw = newest.case.prompt, random.Random(newest.case.number)
     cuts = sorted(draw.sample(range(1, length), k=min(3, length - 1)))
     for name, edges in (
         ("at once", [0, length]),
         ("in chunks", [0, *cuts, length]),
         ("one by one", list(range(length + 1))),
     ):
-        cache = pair.ours.new_cache(len(pair.ids), max_length=length)
+        cache = newest.ours.new_cache(len(newest.ids), max_length=length)
         with torch.no_grad():
             parts = [
-                pair.ours(pair.ids[:, a:b], past_key_values=cache, use_cache=True).logits
+                newest.ours(newest.ids[:, a:b], past_key_values=cache, use_cache=True).logits
                 for a, b in zip(edges[:-1], edges[1:], strict=True)
             ]
 
-        distance = relative(torch.cat(parts, 1), pair.expected)
-        prove.at_most(f"cached logits {name}, over the tolerance", distance / pair.tolerance, 1)
+        distance = relative(torch.cat(parts, 1), newest.expected)
+        prove.at_most(f"cached logits {name}, over the tolerance", distance / newest.tolerance, 1)
 
 
 def test_greedy_tokens_are_the_references(pair: Pair) -> None:
@@ -72,37 +72,37 @@ def test_undecided_rows_are_rare() -> None:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padded_rows_equal_single_rows(pair: Pair, side: str) -> None:
+def test_padded_rows_equal_single_rows(newest: Pair, side: str) -> None:
     """A short and a full row in one batch, the pads random tokens."""
-    short, full = pair.lengths()
-    ids, mask, real = padded(pair, side)
+    short, full = newest.lengths()
+    ids, mask, real = padded(newest, side)
 
     with torch.no_grad():
-        out = pair.ours(ids, attention_mask=mask).logits
+        out = newest.ours(ids, attention_mask=mask).logits
 
-    distance = max(relative(out[0, real], pair.row(0, short)), relative(out[1], pair.row(1, full)))
-    prove.at_most(f"{side}-padded rows, over the tolerance", distance / pair.tolerance, 1)
+    distance = max(relative(out[0, real], newest.row(0, short)), relative(out[1], newest.row(1, full)))
+    prove.at_most(f"{side}-padded rows, over the tolerance", distance / newest.tolerance, 1)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padded_rows_go_on_from_a_cache_as_single_rows(pair: Pair, side: str) -> None:
+def test_padded_rows_go_on_from_a_cache_as_single_rows(newest: Pair, side: str) -> None:
     """The padded prompt without each row's last token, then that token: rows of different length."""
-    short, full = pair.lengths()
-    ids, mask, real = padded(pair, side)
+    short, full = newest.lengths()
+    ids, mask, real = padded(newest, side)
     last = torch.tensor([[real.stop - 1], [full - 1]])
     mask.scatter_(1, last, 0)
-    cache = pair.ours.new_cache(2, max_length=full)
+    cache = newest.ours.new_cache(2, max_length=full)
 
     with torch.no_grad():
         if side == "left":
-            pair.ours(ids[:, :-1], attention_mask=mask[:, :-1], past_key_values=cache, use_cache=True)
+            newest.ours(ids[:, :-1], attention_mask=mask[:, :-1], past_key_values=cache, use_cache=True)
         else:
-            pair.ours(ids, attention_mask=mask, past_key_values=cache, use_cache=True)
-        out = pair.ours(ids.gather(1, last), past_key_values=cache, use_cache=True).logits[:, 0]
+            newest.ours(ids, attention_mask=mask, past_key_values=cache, use_cache=True)
+        out = newest.ours(ids.gather(1, last), past_key_values=cache, use_cache=True).logits[:, 0]
 
-    alone = torch.stack((pair.row(0, short)[-1], pair.row(1, full)[-1]))
+    alone = torch.stack((newest.row(0, short)[-1], newest.row(1, full)[-1]))
     prove.at_most(
-        f"{side}-padded rows continued, over the tolerance", relative(out, alone) / pair.tolerance, 1
+        f"{side}-padded rows continued, over the tolerance", relative(out, alone) / newest.tolerance, 1
     )
 
 
@@ -117,15 +117,15 @@ def padded(pair: Pair, side: str) -> tuple[torch.Tensor, torch.Tensor, slice]:
     return ids, mask, real
 
 
-def test_packed_rows_equal_single_rows(pair: Pair) -> None:
+def test_packed_rows_equal_single_rows(newest: Pair) -> None:
     """Three sequences in one row, told apart by `segment_ids`."""
-    short, full = pair.lengths()
+    short, full = newest.lengths()
     pieces = [(0, short), (1, full), (1, short)]
-    packed = torch.cat([pair.ids[row, :length] for row, length in pieces])[None]
+    packed = torch.cat([newest.ids[row, :length] for row, length in pieces])[None]
     segments = torch.cat([torch.full((length,), 1 + i) for i, (_, length) in enumerate(pieces)])[None]
 
     with torch.no_grad():
-        out = pair.ours(packed, segment_ids=segments).logits[0]
+        out = newest.ours(packed, segment_ids=segments).logits[0]
 
-    alone = torch.cat([pair.row(row, length) for row, length in pieces])
-    prove.at_most("packed rows, over the tolerance", relative(out, alone) / pair.tolerance, 1)
+    alone = torch.cat([newest.row(row, length) for row, length in pieces])
+    prove.at_most("packed rows, over the tolerance", relative(out, alone) / newest.tolerance, 1)

@@ -11,24 +11,24 @@ from .wrong import WRONG, Wrong
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_a_wrong_setting_is_seen(pair: Pair, wrong: Wrong) -> None:
+def test_a_wrong_setting_is_seen(newest: Pair, wrong: Wrong) -> None:
     """The tolerance as a share of the distance that the wrong setting makes."""
-    if not wrong.applies(pair.case, pair.ours):
+    if not wrong.applies(newest.case, newest.ours):
         return
     with torch.no_grad():
-        logits = wrong.model(pair.ours, pair.case)(pair.ids).logits
+        logits = wrong.model(newest.ours, newest.case)(newest.ids).logits
 
-    prove.at_most(f"wrong on purpose: {wrong}", pair.tolerance / relative(logits, pair.expected), 1)
+    prove.at_most(f"wrong on purpose: {wrong}", newest.tolerance / relative(logits, newest.expected), 1)
 
 
-def test_wrong_positions_are_seen(pair: Pair) -> None:
+def test_wrong_positions_are_seen(newest: Pair) -> None:
     """The second half of the prompt one position too far on."""
-    half = pair.case.prompt // 2
-    positions = torch.arange(pair.case.prompt)[None].expand_as(pair.ids).clone()
+    half = newest.case.prompt // 2
+    positions = torch.arange(newest.case.prompt)[None].expand_as(newest.ids).clone()
     positions[:, half:] += 1
-    if pair.case.config["sliding_window"] == 1:
+    if newest.case.config["sliding_window"] == 1:
         return
     with torch.no_grad():
-        logits = pair.ours(pair.ids, position_ids=positions).logits
+        logits = newest.ours(newest.ids, position_ids=positions).logits
 
-    prove.at_most("wrong on purpose: positions", pair.tolerance / relative(logits, pair.expected), 1)
+    prove.at_most("wrong on purpose: positions", newest.tolerance / relative(logits, newest.expected), 1)
