@@ -83,9 +83,9 @@ def _named(config: Mapping[str, Any] | None) -> torch.dtype | None:
 
 
 def _weight_map(plan: Plan, config: Mapping[str, Any] | None, checkpoint: Checkpoint) -> WeightMap:
-    """Our own names if the checkpoint has any, else those of the family that the spec or the config is of."""
+    """Our own names if the checkpoint has most of them, else those of the family of the spec or the config."""
     parameters = plan.parameters()
-    if any(name in checkpoint for name in parameters):
+    if 2 * sum(name in checkpoint for name in parameters) > len(parameters):
         return own_names(parameters)
     if plan.spec.weights is not None:
         return family_named(plan.spec.weights).weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -42,15 +43,17 @@ def materialize(
 
 
 def _check_names(match: Match, checkpoint: Checkpoint) -> list[Problem]:
-    near = did_you_mean(match.missing[0], match.unexpected[:500]) if match.missing else ""
-    return [
-        *_each("E511", checkpoint, "this tensor is missing", match.missing, near),
-        *_each("E512", checkpoint, "this tensor belongs to no parameter of the model", match.unexpected),
-    ]
+    missing = _each("E511", checkpoint, "this tensor is missing", match.missing)
+    near = did_you_mean(match.missing[0], match.unexpected[:500]) if missing else ""
+    if near:  # one suggestion is enough to see what the names have in common
+        missing[0] = replace(
+            missing[0], hint=near.replace("did you mean", "is it").replace("?", ", not used?")
+        )
+    return missing + _each("E512", checkpoint, "the model has no parameter for this tensor", match.unexpected)
 
 
-def _each(code: str, where: Checkpoint, message: str, names: Iterable[str], hint: str = "") -> list[Problem]:
-    return [Problem(code, f"{where.folder}: {message}: {name}", hint=hint) for name in folded(names)]
+def _each(code: str, checkpoint: Checkpoint, message: str, names: Iterable[str]) -> list[Problem]:
+    return [Problem(code, f"{checkpoint.folder}: {message}: {name}") for name in folded(names)]
 
 
 def _check_forms(wanted: dict[str, nn.Parameter], match: Match, checkpoint: Checkpoint) -> list[Problem]:
