@@ -98,6 +98,13 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     assert [line["step"] for line in lines(tmp_path / "whole")] == [5, 10, 12]
 
 
+def test_a_log_line_cut_short_is_dropped(tmp_path: Path) -> None:
+    """As a crash in the middle of a write leaves it."""
+    (tmp_path / "loss.jsonl").write_text('{"step": 5, "loss": 1.0}\n{"step": 10, "loss": 1.0}\n{"step": 1')
+    LossLog(tmp_path / "loss.jsonl", 5).write(step=6, loss=2.0)
+    assert lines(tmp_path) == [{"step": 5, "loss": 1.0}, {"step": 6, "loss": 2.0}]
+
+
 def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
     """Peak at the end of warm-up, half way down in the middle, the final share at the end."""
     options = TrainOptions(steps=110, warmup_steps=10, learning_rate=2.0, final_rate=0.5)

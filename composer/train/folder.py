@@ -1,21 +1,24 @@
 """The folder of a run: what lies where, and whether it may be written to.
 
-    run.json            options, spec and a digest of the text; what a resumed run must share
-    tokenizer/          the vocabulary
-    loss.jsonl          one line every `log_every` steps
-    state.safetensors   weights, optimizer, random state and position of the last save
-    checkpoint/         the model of the last save, ready to load
+run.json            options, spec and a digest of the text; what a resumed run must share
+tokenizer/          the vocabulary
+loss.jsonl          one line every `log_every` steps
+state.safetensors   weights, optimizer, random state and position of the last save
+checkpoint/         the model of the last save, ready to load
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from composer.errors import UsageError, fail
 
@@ -93,12 +96,35 @@ def replacing(path: Path) -> Iterator[Path]:
     os.replace(fresh, path)
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What the system refuses while the block runs (no permission, a full disk) becomes E954."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        fail(
+            UsageError,
+            "E954",
+            f"{str(folder)!r} cannot be written to ({reason})",
+            hint="make room, or give another folder; what was saved before is kept",
+        )
+
+
+def _step(line: str) -> float:
+    """The step of a line of the log; a line that a crash cut short belongs to no kept step."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
 class LossLog:
     """`loss.jsonl`: appended to while training, cut back to the saved step when a run is resumed."""
 
     def __init__(self, path: Path, step: int) -> None:
         lines = path.read_text(encoding="utf-8").splitlines() if step and path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        kept = [line for line in lines if _step(line) <= step]
         replace_file(path, "".join(f"{line}\n" for line in kept).encode())
         self._path = path
 

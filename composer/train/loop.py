@@ -60,7 +60,7 @@ class Loop:
                 UsageError,
                 "E956",
                 f"step {step + 1}: the loss is {value:g} and the gradient norm {norm:g}; training stops here",
-                hint="the last checkpoint is kept; try a lower learning_rate or more warmup_steps",
+                hint="what was saved before is kept; try a lower learning_rate or more warmup_steps",
             )
         set_rate(self.optimizer, rate(step, self.options))
         self.optimizer.step()

@@ -28,10 +28,6 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def tokenizer_file(path: Path) -> Path:
-    return path / "tokenizer.json" if path.is_dir() else path
-
-
 def choose_vocabulary(
     folder: Path, plan: Plan, documents: list[Document], settings: TrainOptions
 ) -> tokenizers.Tokenizer:

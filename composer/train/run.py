@@ -20,10 +20,10 @@ from composer.text import load_tokenizer
 
 from .corpus import Document, digest, find_documents, split
 from .evaluate import bits_per_byte
-from .folder import CHECKPOINT, LOSS, STATE, TOKENIZER, LossLog, open_folder
+from .folder import CHECKPOINT, LOSS, STATE, TOKENIZER, LossLog, open_folder, writing
 from .loop import Loop
 from .options import TrainOptions
-from .prepare import choose_vocabulary, read_tokens, scratch, sha256, tokenizer_file
+from .prepare import choose_vocabulary, read_tokens, scratch, sha256
 from .progress import Meter
 from .schedule import make_optimizer
 from .state import Progress, load_state, save_state
@@ -58,13 +58,15 @@ def train(
     plan = _plan(what)
     documents = find_documents(Path(text), settings.extensions)
     folder = Path(out)
-    open_folder(folder, _identity(plan, documents, settings), resume)
+    identity = _identity(plan, documents, settings)
     learning, held_out = split(documents, settings.held_out_percent)
-    backend = choose_vocabulary(folder / TOKENIZER, plan, learning, settings)
-    with scratch(folder) as files:
-        seen = read_tokens(learning, backend, folder, files / "train")
-        unseen = read_tokens(held_out, backend, folder, files / "held-out")
-        return _run(plan, folder, seen, unseen, settings)
+    with writing(folder):
+        open_folder(folder, identity, resume)
+        backend = choose_vocabulary(folder / TOKENIZER, plan, learning, settings)
+        with scratch(folder) as files:
+            seen = read_tokens(learning, backend, folder, files / "train")
+            unseen = read_tokens(held_out, backend, folder, files / "held-out")
+            return _run(plan, folder, seen, unseen, settings)
 
 
 def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: TrainOptions) -> TrainReport:
@@ -113,10 +115,10 @@ def _plan(what: Plan | Spec | str | Path) -> Plan:
 
 def _identity(plan: Plan, documents: list[Document], settings: TrainOptions) -> dict[str, Any]:
     """What a resumed run must share with the first one."""
-    given = settings.tokenizer and tokenizer_file(settings.tokenizer).read_bytes()
+    given = settings.tokenizer and load_tokenizer(settings.tokenizer).sources.file
     return {
         **settings.identity(),
-        "vocabulary": sha256(given) if given else None,
+        "vocabulary": sha256(given.read_bytes()) if given else None,
         "spec": sha256(json.dumps(plan.spec.model_dump(mode="json"), sort_keys=True).encode()),
         "text": digest(documents),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from composer.errors import UsageError
+from composer.errors import TextError, UsageError
 from composer.train import TrainOptions, train
 
 SPEC = """
@@ -92,6 +92,14 @@ def test_e953_a_vocabulary_that_does_not_fit(text: Path, tmp_path: Path) -> None
     assert "vocab_size is 100; a byte-fallback vocabulary starts at" in small
 
 
+def test_a_tokenizer_that_is_not_there(text: Path, tmp_path: Path) -> None:
+    """The text room's own error, before anything is written."""
+    with pytest.raises(TextError) as caught:
+        train(SPEC, text, tmp_path / "out", tokenizer=tmp_path / "nowhere", **FEW)
+    assert caught.value.code == "E601"
+    assert not (tmp_path / "out").exists()
+
+
 def test_e954_a_folder_that_is_not_ours(text: Path, tmp_path: Path) -> None:
     """Nothing in it is touched."""
     (tmp_path / "out").mkdir()
@@ -99,6 +107,22 @@ def test_e954_a_folder_that_is_not_ours(text: Path, tmp_path: Path) -> None:
     message = refused("E954", lambda: train(SPEC, text, tmp_path / "out", resume=True, **FEW))
     assert "is not empty and holds no training run" in message
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("out", ["text/a.txt/out", "full"])
+def test_e954_a_folder_that_cannot_be_written(
+    text: Path, tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a file, or on a full disk: the system's reason is given."""
+    from composer.train import run
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if out == "full":
+        monkeypatch.setattr(run, "save_state", full)
+    message = refused("E954", lambda: train(SPEC, text, tmp_path / out, **FEW))
+    assert "cannot be written to" in message
 
 
 def test_e955_resuming_another_run(text: Path, tmp_path: Path) -> None:
