@@ -81,11 +81,11 @@ class Pair:
         short = self.case.prompt // 2
         return (self.case.prompt if short <= switch < self.case.prompt else short), self.case.prompt
 
-    def greedy(self) -> tuple[Tensor, Tensor]:
+    def greedy(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The reference's new tokens (rows, n), and where its choice is within the tolerance of another."""
         out = self.eager.generate(
-            self.ids,
-            attention_mask=torch.ones_like(self.ids),
+            ids,
+            attention_mask=mask,
             max_new_tokens=NEW_TOKENS,
             do_sample=False,
             # With a window of 1 its cache keeps every key (a slice from minus zero) and its tokens go astray.
@@ -97,4 +97,4 @@ class Pair:
         logits = torch.stack(out.logits, 1)
         best = logits.topk(2, -1).values
         close = best[..., 0] - best[..., 1] <= self.tolerance * logits.abs().amax(-1)
-        return out.sequences[:, self.ids.shape[1] :], close
+        return out.sequences[:, ids.shape[1] :], close

@@ -43,18 +43,29 @@ def test_cached_equals_uncached(newest: Pair) -> None:
 
 
 def test_greedy_tokens_are_the_references(pair: Pair) -> None:
+    """64 new tokens of two full rows."""
+    agree(pair, pair.ids, torch.ones_like(pair.ids))
+
+
+def test_greedy_tokens_of_left_padded_rows_are_the_references(newest: Pair) -> None:
+    """64 new tokens of a short and a full row in one batch."""
+    ids, mask, _ = padded(newest, "left")
+
+    agree(newest, ids, mask)
+
+
+def agree(pair: Pair, ids: torch.Tensor, mask: torch.Tensor) -> None:
     """Equal up to the first step at which the reference itself is undecided; such rows are counted."""
-    expected, close = pair.greedy()
+    expected, close = pair.greedy(ids, mask)
     everything = pair.ours.generate(
-        pair.ids,
-        attention_mask=torch.ones_like(pair.ids),
+        ids,
+        attention_mask=mask,
         max_new_tokens=NEW_TOKENS,
         do_sample=False,
         eos_token_id=pair.case.config["eos_token_id"],
         pad_token_id=0,
     )
-    actual = everything[:, pair.ids.shape[1] :]
-
+    actual = everything[:, ids.shape[1] :]
     assert actual.shape == expected.shape
     for ours, theirs, undecided in zip(actual, expected, close, strict=True):
         wrong = (ours != theirs).nonzero()
