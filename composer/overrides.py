@@ -48,19 +48,23 @@ class OptionOrigins:
     base: Path
     said: dict[str, Said] = field(default_factory=dict)
 
-    def path(self, path: Path) -> Path:
-        """Where a key path of the block's entry was really written."""
+    def about(self, path: Path) -> Said | None:
+        """Who said what the option at a key path of the block's entry is, if not the entry."""
         option = path[len(self.base) :]
-        said = self.said.get(str(option[0])) if option else None
-        if said is None:
-            return path
-        return said.path if said.place else (*said.path, *option[1:])
+        return self.said.get(str(option[0])) if option else None
+
+    def shown(self, path: Path) -> Path:
+        """A key path of the block's entry, or of the override that changed what stands there."""
+        said = self.about(path)
+        other = said is not None and said.path[0] == "overrides"
+        return (*said.path, *path[len(self.base) + 1 :]) if said and other else path
 
     def place(self, path: Path, key: bool = False) -> Place | None:
         """The place of an option of the block."""
-        option = path[len(self.base) :]
-        said = self.said.get(str(option[0])) if option else None
-        return said.place if said and said.place else self.origins.place(self.path(path), key)
+        said = self.about(path)
+        if said is None:
+            return self.origins.place(path, key)
+        return said.place or self.origins.place((*said.path, *path[len(self.base) + 1 :]), key)
 
 
 @dataclass
@@ -91,7 +95,7 @@ def about_option(problem: Problem, options: dict[str, Any], origins: OptionOrigi
     if path == origins.base and first and first[0] in options:
         path = (*path, first[0])
         problem = replace(problem, place=origins.place(path))
-    return replace(problem, path=dotted(origins.path(path)))
+    return replace(problem, path=dotted(origins.shown(path)))
 
 
 def told_before(found: Iterable[Problem], known: Iterable[Problem], own: Container[str]) -> Iterator[Problem]:
@@ -123,3 +127,8 @@ def indices_of(at: int | str, layers: int) -> list[int] | str:
     if first > last or last >= layers:
         return f"the range {at!r} is not inside the layers 0 to {layers - 1}"
     return list(range(first, last + 1))
+
+
+def written(problem: Problem) -> bool:
+    """Whether a problem is about an option that was written, not about one that may still come."""
+    return problem.code in ("E301", "E303", "E304") and bool(option_of(problem))

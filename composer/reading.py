@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .errors import Place, Problem, SpecError, did_you_mean, fail
-from .origins import Assigned, Origins, Written, merge
+from .assignments import assigned, read_assignment
+from .errors import SpecError, did_you_mean, fail
+from .origins import Origins, Written, merge
 from .shipped import shipped_specs, specs_folder
 from .source import Document, read_document, read_file
 from .source.invalid import problems_of
@@ -129,9 +130,8 @@ def find_parent(document: Document, parent: Any) -> Document:
 
 def check_spec(written: Sequence[Written], assignments: Sequence[str] = ()) -> Spec:
     """One Spec out of documents (nearest first) and assignments, the last of which wins."""
-    documents = [*(assignment(text) for text in reversed(assignments)), *written]
     data: Any = {}
-    for document in reversed(documents):
+    for document in reversed(written):
         if not isinstance(document.data, dict):
             fail(
                 SpecError,
@@ -142,6 +142,11 @@ def check_spec(written: Sequence[Written], assignments: Sequence[str] = ()) -> S
             )
         data = merge(data, document.data)
     data.pop("extends", None)
+    documents = list(written)
+    for text in assignments:
+        each = read_assignment(text, data)
+        data = assigned(data, each.path, each.value)
+        documents.insert(0, each)
     origins = Origins(documents)
     try:
         spec = Spec.model_validate(data)
@@ -149,29 +154,3 @@ def check_spec(written: Sequence[Written], assignments: Sequence[str] = ()) -> S
         raise SpecError(*problems_of(error, origins, (), Spec)) from None
     spec._origins = origins
     return spec
-
-
-def assignment(text: str) -> Assigned:
-    """`path=value` as a document of its own; options of blocks go to `final`, which wins over all."""
-    path, equals, value = text.partition("=")
-    keys = path.split(".")
-    place = Place("--set", 1, 1, max(1, len(text)), text)
-    if not equals or not all(keys):
-        fail(
-            SpecError,
-            "E317",
-            f"--set {text!r} is not path=value",
-            place=place,
-            hint="for example --set blocks.swa.sliding_window=1024",
-        )
-    if keys[0] == "blocks" and len(keys) >= 3:
-        keys[0] = "final"
-    try:
-        data: Any = read_document(f"value: {value}", "--set").data["value"]
-    except SpecError as error:
-        raise SpecError(
-            *(Problem(p.code, f"--set {path}: {p.message}", place, path) for p in error.problems)
-        ) from None
-    for key in reversed(keys):
-        data = {key: data}
-    return Assigned(data, place)

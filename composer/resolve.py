@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, get_args
 
 from .block import Norm, Site
-from .errors import CallError, Path, Problem, SpecError, did_you_mean, dotted, fail
-from .origins import Origins, merge
-from .overrides import Choice, OptionOrigins, Said, Settled, indices_of, settle, told_before
+from .entries import Entries
+from .errors import CallError, Path, Problem, did_you_mean, fail
+from .origins import merge
+from .overrides import Choice, OptionOrigins, Said, Settled, indices_of, settle, told_before, written
 from .pattern import Pattern, Word, cycle, hint_for_unknown, read_pattern
 from .plan import BranchPlan, Chain, HeadKind, HeadPlan, LayerPlan, MixerPlan, Plan, Sizes
 from .plugins import Catalog
 from .plugins import catalog as installed_catalog
-from .spec import INIT, BlockEntry, Branch, Spec
+from .source.invalid import shown
+from .spec import INIT, Branch, Draw, Spec
 
 
 def resolve(spec: Spec, catalog: Catalog | None = None, head: HeadKind = "causal-lm") -> Plan:
@@ -31,18 +33,10 @@ def resolve(spec: Spec, catalog: Catalog | None = None, head: HeadKind = "causal
 
 
 @dataclass
-class Resolver:
+class Resolver(Entries):
     """One pass over one spec, collecting problems as it goes."""
 
-    spec: Spec
-    catalog: Catalog
-    problems: list[Problem] = field(default_factory=list)
     settled: dict[tuple[str, str], Settled] = field(default_factory=dict)
-
-    @property
-    def origins(self) -> Origins:
-        """Where things were written."""
-        return self.spec.origins
 
     def plan(self, head: HeadKind) -> Plan:
         """The whole plan, or every problem on the way to it."""
@@ -53,105 +47,59 @@ class Resolver:
         choices = self.choices(words)
         self.stop()
         layers = tuple(self.layer(index, word, choices[index]) for index, word in enumerate(words))
+        self.check_unused(layers)
+        self.check_tokens()
         self.stop()
-        return Plan(
+        plan = Plan(
             name=spec.name,
             sizes=Sizes(spec.vocab_size, spec.hidden_size, spec.max_position_embeddings),
             norm=spec.norm,
             layers=layers,
             head=HeadPlan(head, spec.head.tied, spec.head.bias),
-            init={**INIT, **spec.init},
+            init={},
             spec=spec,
         )
+        return replace(plan, init=self.draws({param.init for param in plan.parameters().values()}))
 
-    def stop(self) -> None:
-        """Raise what has been collected."""
-        if self.problems:
-            raise SpecError(*dict.fromkeys(self.problems))
+    def draws(self, kinds: set[str]) -> dict[str, Draw]:
+        """How each kind of tensor that there is gets drawn."""
+        known = {**INIT, **self.spec.init}
+        for kind in self.spec.init:
+            if kind not in {*INIT, *kinds}:
+                hint = (
+                    did_you_mean(kind, {*INIT, *kinds})
+                    or f"the kinds are {', '.join(sorted({*INIT, *kinds}))}"
+                )
+                self.report("E332", f"no tensor is of the kind {kind!r}", ("init", kind), hint, key=True)
+        for kind in kinds - set(known):
+            self.report(
+                "E335",
+                f"nothing says how tensors of the kind {kind!r} are drawn",
+                ("init",),
+                f"add {kind} to init",
+            )
+        self.stop()
+        return {kind: known[kind] for kind in sorted(kinds)}
 
-    def report(self, code: str, message: str, path: Path, hint: str = "", key: bool = False) -> None:
-        """Collect one problem at a key path."""
-        self.problems.append(Problem(code, message, self.origins.place(path, key), dotted(path), hint))
-
-    # ---------------------------------------------------------------- names and words
-
-    def check_names(self) -> None:
-        """Every name that a spec mentions outside the pattern is a block of it."""
-        for name in self.spec.final:
-            self.known(name, ("final", name), key=True)
+    def check_unused(self, layers: tuple[LayerPlan, ...]) -> None:
+        """What is written about blocks that stand in no layer is held to their kind all the same."""
+        used = {mixer.word for layer in layers for _, mixer in layer.mixers()}
         for name, entry in self.spec.blocks.items():
-            self.check_entry(name, entry)
-        for number, branch in enumerate(self.spec.layer or ()):
-            self.check_branch(branch, ("layer", number), "mixer")
+            if name not in used and not entry.branches:
+                said = self.final(name)
+                self.problems.extend(p for p in self.settle(name, said).problems if written(p))
 
-    def known(self, name: str, path: Path, *also: str, key: bool = False) -> bool:
-        """Whether the spec has a block of that name; reports it otherwise."""
-        names = [*self.spec.blocks, *also]
-        if name not in names:
-            self.report("E321", f"no block is called {name!r}", path, did_you_mean(name, names), key)
-        return name in names
+    def check_tokens(self) -> None:
+        """Ids of special tokens are rows of the table."""
+        rows = self.spec.vocab_size
+        for key, value in self.spec.generation.items():
+            ids = value if isinstance(value, list) else [value]
+            for each in ids if key.endswith("_token_id") else ():
+                if each is not None and not (type(each) is int and 0 <= each < rows):
+                    message = f"expected a token id from 0 to {rows - 1}, found {shown(each)}"
+                    self.report("E334", message, ("generation", key))
 
-    def check_branch(self, branch: Branch, path: Path, *also: str) -> None:
-        """A branch names blocks, each once, and none of them is a composite."""
-        for mix in branch.mixes:
-            if self.known(mix, (*path, "mix"), *also) and mix != "mixer" and self.spec.blocks[mix].branches:
-                self.report(
-                    "E329",
-                    f"{mix!r} has branches of its own and cannot be a branch",
-                    (*path, "mix"),
-                    "name it in the pattern",
-                )
-        if len(set(branch.mixes)) < len(branch.mixes) or not branch.mixes:
-            self.report("E330", "a branch names each of its mixers once", (*path, "mix"))
-
-    def check_entry(self, name: str, entry: BlockEntry) -> None:
-        """A block entry has a kind that some plugin offers, or branches; one that extends another finds it."""
-        path: Path = ("blocks", name)
-        if entry.branches is not None:
-            for extra in [key for key in ("kind", "extends") if getattr(entry, key) is not None] + list(
-                entry.options
-            ):
-                self.report(
-                    "E331",
-                    f"block {name!r} has branches, so {extra!r} has no meaning here",
-                    (*path, extra),
-                    key=True,
-                )
-            for number, branch in enumerate(entry.branches):
-                self.check_branch(branch, (*path, "branches", number))
-            return
-        seen = [name]
-        while entry.extends is not None:
-            if not self.known(entry.extends, ("blocks", seen[-1], "extends")):
-                return
-            if entry.extends in seen:
-                self.report(
-                    "E322",
-                    f"block {name!r} extends itself: {' extends '.join([*seen, entry.extends])}",
-                    (*path, "extends"),
-                )
-                return
-            seen.append(entry.extends)
-            entry = (
-                self.spec.blocks[entry.extends]
-                if entry.kind is None
-                else entry.model_copy(update={"extends": self.spec.blocks[entry.extends].extends})
-            )
-        if entry.kind is None:
-            self.report(
-                "E323",
-                f"block {name!r} has no kind",
-                path,
-                f"installed kinds: {', '.join(self.catalog.offers)}",
-                key=True,
-            )
-        elif entry.kind not in self.catalog:
-            self.report(
-                "E324",
-                f"no plugin offers a block of kind {entry.kind!r}",
-                ("blocks", seen[-1], "kind"),
-                self.catalog.unknown(entry.kind),
-            )
+    # ---------------------------------------------------------------- words
 
     def words(self) -> tuple[Word, ...]:
         """The word of every layer."""
@@ -212,9 +160,21 @@ class Resolver:
     # ---------------------------------------------------------------- layers
 
     def layer(self, index: int, word: Word, choices: dict[str, Choice]) -> LayerPlan:
-        """One layer, with its guests."""
+        """One layer, with its guests; nothing is said of a block that it does not have."""
         guests = {guest.name: self.guest(guest, choices) for guest in word.guests}
-        return LayerPlan(index, word.name, self.host(word, choices), guests)
+        layer = LayerPlan(index, word.name, self.host(word, choices), guests)
+        here = dict.fromkeys(mixer.word for _, mixer in layer.mixers())
+        for name in choices if not self.problems else ():
+            for key, said in choices[name].values.items() if name not in here else ():
+                hint = f"its blocks are {', '.join(here)}"
+                if said.place:
+                    problem = f"block {name!r} has branches and takes no argument {key!r}"
+                    self.problems.append(Problem("E331", problem, said.place, "pattern", hint))
+                else:
+                    self.report(
+                        "E333", f"layer {index} has no block {name!r} with options", said.path[:2], hint
+                    )
+        return layer
 
     def host(self, word: Word, choices: dict[str, Choice]) -> Chain:
         """The word's own branches, or the spec's with the word where `mixer` stands."""
@@ -232,10 +192,7 @@ class Resolver:
     def chain(
         self, branches: tuple[Branch, ...], path: Path, word: Word, choices: dict[str, Choice]
     ) -> Chain:
-        """Branches over the stream; no block stands twice in one chain."""
-        names = [mix for branch in branches for mix in branch.mixes]
-        if len(set(names)) < len(names):
-            self.report("E330", "a layer names each of its mixers once", path)
+        """Branches over the stream."""
         plans = tuple(self.branch(b, (*path, number), word, choices) for number, b in enumerate(branches))
         return Chain(self.spec.hidden_size, plans)
 
@@ -266,21 +223,24 @@ class Resolver:
 
     def mixer(self, path: str, name: str, choices: dict[str, Choice]) -> MixerPlan | None:
         """A block with its options settled at its place."""
-        final = {key: Said(v, ("final", name, key)) for key, v in self.spec.final.get(name, {}).items()}
-        said = {**choices.get(name, Choice()).values, **final}
+        said = {**choices.get(name, Choice()).values, **self.final(name)}
         settled = self.settle(name, said)
         self.problems.extend(settled.problems)
         if settled.block is None:
             return None
         return MixerPlan(path, name, settled.block, self.site, settled.block.declares(self.site))
 
+    def final(self, name: str) -> dict[str, Said]:
+        """What has the last word on the options of a block."""
+        return {
+            key: Said(value, ("final", name, key)) for key, value in self.spec.final.get(name, {}).items()
+        }
+
     @property
     def site(self) -> Site:
         """Where every block of the stream stands."""
         width = self.spec.hidden_size
-        return Site(
-            reads=width, writes=width, max_position_embeddings=self.spec.max_position_embeddings
-        )
+        return Site(reads=width, writes=width, max_position_embeddings=self.spec.max_position_embeddings)
 
     def settle(self, name: str, said: dict[str, Said]) -> Settled:
         """The block's entry with what is said of it at a layer, decided once for equal layers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
+from pydantic_core import PydanticCustomError
 
 from .block import Frozen, Norm, Width
 from .origins import Origins
@@ -140,18 +141,16 @@ class Spec(Frozen):
 
     _origins: Origins = PrivateAttr(default_factory=Origins)
 
-    @field_validator("blocks", mode="after")
+    @field_validator("composer", mode="before")
     @classmethod
-    def _names(cls, blocks: dict[str, BlockEntry]) -> dict[str, BlockEntry]:
-        for name in blocks:
-            if name in RESERVED or "." in name:
-                raise ValueError(f"{name!r} cannot be the name of a block; choose another")
-        return blocks
+    def _version(cls, version: Any) -> Any:
+        if isinstance(version, int) and version != 1:
+            hint = "write composer: 1, or install a version of arch-composer that reads it"
+            message = "version 1 of the spec language is read here, not {found}"
+            raise PydanticCustomError("E309", message, {"found": version, "hint": hint})
+        return version
 
     @property
     def origins(self) -> Origins:
         """Where each part was written, for errors that are found later."""
         return self._origins
-
-
-RESERVED = frozenset({"mixer", "norms", "rest", "x", "embedding", "stream"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,6 +49,8 @@ _RULES = {
     "too_long": "at most {max_length} long",
 }
 
+_MOST_LISTED = 8
+
 
 class Places(Protocol):
     """Anything that knows where a key path was written; a Document does."""
@@ -90,8 +92,16 @@ def problems_of(
     shape = Shape(known) if isinstance(known, type) else Shape(None, tuple(known))
     faults = [_fault(each, shape) for each in error.errors(include_url=False)]
     groups = list(_groups(faults))
-    problems = [_problem(group, places, base) for group in groups[:MAX_SHOWN]]
+    problems = _each_once([_problem(group, places, base) for group in groups[:MAX_SHOWN]])
     return [*problems, *not_shown(len(groups) - MAX_SHOWN)]
+
+
+def _each_once(problems: list[Problem]) -> list[Problem]:
+    """Without the complaint that an option is missing where its name is only misspelt."""
+    meant = {
+        (problem.path.rpartition(".")[0], problem.hint) for problem in problems if problem.code == "E301"
+    }
+    return [p for p in problems if p.code != "E302" or (p.path, f"did you mean {p.expected!r}?") not in meant]
 
 
 def _fault(error: Mapping[str, Any], shape: Shape) -> _Fault:
@@ -152,7 +162,7 @@ def _tell(group: list[_Fault]) -> tuple[str, dict[str, str]]:
     if fault.kind == "missing":
         return f"'{name}' is missing", {"code": "E302", "expected": name}
     if fault.kind == "extra_forbidden":
-        hint = did_you_mean(name, fault.names)
+        hint = did_you_mean(name, fault.names) or _all_of(fault.names)
         return f"unknown option {name[:60]!r}", {"code": "E301", "found": name, "hint": hint}
     return _tell_value(fault)
 
@@ -165,8 +175,19 @@ def _tell_form(group: list[_Fault]) -> tuple[str, dict[str, str]]:
     code = "E304" if choices and isinstance(given, str) else "E303"
     expected, found = _or([*choices, *types]), shown(given)
     hint = did_you_mean(given, [c.strip("'") for c in choices]) if isinstance(given, str) else ""
-    rest = {"code": code, "expected": expected, "found": found, "hint": hint or _type_hint(given, types)}
-    return f"expected {expected}, found {found}", rest
+    hint = hint or _type_hint(given, types)
+    rest = {"code": code, "expected": expected, "found": found, "hint": hint}
+    if len(choices) <= _MOST_LISTED:
+        return f"expected {expected}, found {found}", rest
+    return f"expected one of {len(choices)} names, found {found}", {
+        **rest,
+        "hint": hint or f"write {expected}",
+    }
+
+
+def _all_of(names: Sequence[str]) -> str:
+    """The options there are, where nobody can guess which one was meant and they are few."""
+    return f"the options are {', '.join(names)}" if 0 < len(names) <= 2 * _MOST_LISTED else ""
 
 
 def _choices(context: Mapping[str, Any]) -> list[str]:
@@ -175,6 +196,10 @@ def _choices(context: Mapping[str, Any]) -> list[str]:
 
 
 def _type_hint(given: object, types: list[str]) -> str:
+    if isinstance(given, float) and given.is_integer() and "a whole number" in types:
+        return f"write {int(given)}"
+    if isinstance(given, dict) and types == ["a list"]:
+        return "begin each entry of the list with '- '"
     if not isinstance(given, str):
         return ""
     if "true or false" in types:
@@ -190,13 +215,18 @@ def _tell_value(fault: _Fault) -> tuple[str, dict[str, str]]:
     """A value of the right type that breaks a rule, in the words of the rule or of its validator."""
     found = shown(fault.given)
     if fault.kind in _RULES:
-        expected = _RULES[fault.kind].format(**fault.context)
+        expected = _RULES[fault.kind].format(**{key: _bare(v) for key, v in fault.context.items()})
         return f"must be {expected}, found {found}", {"code": "E304", "expected": expected, "found": found}
     if re.fullmatch(r"E[0-9]{3}", fault.kind):
         rest = {key: str(fault.context[key]) for key in ("hint", "expected", "found") if key in fault.context}
         return fault.message, {"code": fault.kind, **rest}
     message = str(fault.context.get("error", fault.message))
     return message or "this value is not allowed", {"code": "E304", "found": found}
+
+
+def _bare(bound: object) -> object:
+    """A bound without a needless `.0`."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def shown(value: object) -> str:

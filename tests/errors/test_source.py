@@ -274,6 +274,7 @@ class Options(Frozen):
 
 
 # options, then for every problem: code, path below `blocks.b`, line:column, message, hint
+DASH = "begin each entry of the list with '- '"
 OPTIONS: list[tuple[str, list[tuple[str, str, str, str, str]]]] = [
     ("widht: 1", [("E301", "widht", "3:5", "unknown option 'widht'", "did you mean 'width'?")]),
     (
@@ -296,7 +297,7 @@ OPTIONS: list[tuple[str, list[tuple[str, str, str, str, str]]]] = [
     ("bias: yes", [("E303", "bias", "3:11", "expected true or false, found 'yes'", "write true or false")]),
     ("name: 12", [("E303", "name", "3:11", "expected a string, found 12", "")]),
     ("rope: 12", [("E303", "rope", "3:11", "expected a mapping, found 12", "")]),
-    ("many: {a: 1}", [("E303", "many", "3:5", "expected a list, found a mapping", "")]),
+    ("many: {a: 1}", [("E303", "many", "3:5", "expected a list, found a mapping", DASH)]),
     ("short: 1", [("E303", "short", "3:12", "expected a list, found 1", "")]),
     ("table: 1", [("E303", "table", "3:12", "expected a mapping, found 1", "")]),
     ("nothing: 1", [("E303", "nothing", "3:14", "expected null, found 1", "")]),
@@ -316,20 +317,20 @@ OPTIONS: list[tuple[str, list[tuple[str, str, str, str, str]]]] = [
         ],
     ),
     ("norm: 3", [("E303", "norm", "3:11", "expected 'rms', 'layer' or a mapping, found 3", "")]),
-    ("norm: {theta: 0.0}", [("E304", "norm.theta", "3:19", "must be above 0.0, found 0.0", "")]),
+    ("norm: {theta: 0.0}", [("E304", "norm.theta", "3:19", "must be above 0, found 0.0", "")]),
     (
         "many: [{}, {theta: -1.0, a: 1}]",
         [
-            ("E304", "many.1.theta", "3:24", "must be above 0.0, found -1.0", ""),
-            ("E301", "many.1.a", "3:30", "unknown option 'a'", ""),
+            ("E304", "many.1.theta", "3:24", "must be above 0, found -1.0", ""),
+            ("E301", "many.1.a", "3:30", "unknown option 'a'", "the options are theta, type"),
         ],
     ),
-    ("table: {x: {theta: 0.0}}", [("E304", "table.x.theta", "3:24", "must be above 0.0, found 0.0", "")]),
+    ("table: {x: {theta: 0.0}}", [("E304", "table.x.theta", "3:24", "must be above 0, found 0.0", "")]),
     ("table: {x: {kind: ring}}", [("E302", "table.x", "3:13", "'size' is missing", "")]),
     ("table: {x: 5}", [("E303", "table.x", "3:16", "expected a mapping, found 5", "")]),
     ("width: 0", [("E304", "width", "3:12", "must be at least 1, found 0", "")]),
     ("width: 11", [("E304", "width", "3:12", "must be at most 10, found 11", "")]),
-    ("ratio: 1.0", [("E304", "ratio", "3:12", "must be below 1.0, found 1.0", "")]),
+    ("ratio: 1.0", [("E304", "ratio", "3:12", "must be below 1, found 1.0", "")]),
     ("ratio: 0.3", [("E304", "ratio", "3:12", "must be a multiple of 0.25, found 0.3", "")]),
     ("name: a", [("E304", "name", "3:11", "must be at least 2 characters long, found 'a'", "")]),
     ("name: abcd", [("E304", "name", "3:11", "must be at most 3 characters long, found 'abcd'", "")]),

@@ -1,0 +1,124 @@
+"""`path=value`: one value of a spec changed from the command line, with a place for everything in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .errors import Path, Place, SpecError, dotted, fail
+from .origins import merge
+from .source import Document, read_document
+
+FILE = "--set"
+_LEAD = "value: "
+# What an entry of `blocks` has besides the options of its kind.
+_ENTRY = ("kind", "extends", "branches")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`keys=value` as written; `path` is where it goes in a spec, `document` the value as YAML."""
+
+    text: str
+    keys: tuple[str, ...]
+    path: Path
+    document: Document
+
+    @property
+    def value(self) -> Any:
+        """What is assigned."""
+        return self.document.data["value"]
+
+    @property
+    def data(self) -> Any:
+        """A spec with nothing but the value in it; positions in lists are whole numbers as keys."""
+        data = self.value
+        for key in reversed(self.path):
+            data = {key: data}
+        return data
+
+    def place(self, path: Path, key: bool = False) -> Place:
+        """The value or a part of it, or the part of the left side that names `path`."""
+        if len(path) > len(self.path) or (len(path) == len(self.path) and not key):
+            return self.shifted(self.document.place(("value", *path[len(self.path) :]), key))
+        first, last = (len(path) - 1, len(path)) if path else (0, len(self.keys))
+        start = sum(len(each) + 1 for each in self.keys[:first])
+        return Place(FILE, 1, start + 1, len(".".join(self.keys[first:last])), self.text)
+
+    def scalar_place(self, path: Path, start: int, width: int) -> Place:
+        """A stretch inside a string of the value."""
+        inside = ("value", *path[len(self.path) :])
+        return self.shifted(self.document.scalar_place(inside, start, width))
+
+    def shifted(self, place: Place) -> Place:
+        """A place in the document of the value as one in the whole text."""
+        begin = len(".".join(self.keys)) + 2
+        if place.line > 1 or place.column <= len(_LEAD):
+            return Place(FILE, 1, begin, max(1, len(self.text) - begin + 1), self.text)
+        return replace(place, column=place.column - len(_LEAD) - 1 + begin, text=self.text)
+
+
+def read_assignment(text: str, spec: Any) -> Assignment:
+    """What `text` assigns in the data of a spec.  Raises SpecError."""
+    path, equals, value = text.partition("=")
+    keys = tuple(path.strip().split("."))
+    whole = Place(FILE, 1, 1, max(1, len(text)), text)
+    if not equals or not all(keys) or not value.strip():
+        hint = f"to take the value away write {path}=null" if equals and all(keys) else "layers=16"
+        fail(SpecError, "E317", f"{text!r} is not path=value", place=whole, hint=hint)
+    try:
+        document = read_document(_LEAD + value, FILE)
+    except SpecError as error:
+        bare = Assignment(text, keys, keys, read_document(_LEAD + "null", FILE))
+        problems = (
+            replace(p, path=dotted(keys), place=bare.shifted(p.place or whole)) for p in error.problems
+        )
+        raise SpecError(*problems) from None
+    return Assignment(text, keys, target(keys, spec, whole), document)
+
+
+def target(keys: tuple[str, ...], spec: Any, place: Place) -> Path:
+    """The key path that the left side means: options of blocks go to `final`, which wins over all."""
+    path: list[str | int] = []
+    for key in keys:
+        if isinstance(spec, list):
+            path.append(position(key, path, spec, place))
+            spec = spec[int(key)]
+        else:
+            path.append(key)
+            spec = spec.get(key) if isinstance(spec, dict) else None
+    if len(path) > 2 and path[0] == "blocks" and path[2] not in _ENTRY:
+        path[0] = "final"
+        if any(isinstance(key, int) for key in path):
+            hint = "assign the whole list: [1.0, 2.0]"
+            fail(
+                SpecError,
+                "E318",
+                "one entry of an option cannot be set",
+                place=place,
+                path=dotted(keys),
+                hint=hint,
+            )
+    return tuple(path)
+
+
+def position(key: str, path: list[str | int], entries: list[Any], place: Place) -> int:
+    """The position in a list that a key is."""
+    if key.isdecimal() and key.isascii() and len(key) < 9 and int(key) < len(entries):
+        return int(key)
+    message = f"{dotted(tuple(path))} is a list of {len(entries)}, and {key!r} is no position in it"
+    hint = (
+        f"positions go from 0 to {len(entries) - 1}" if entries else "the list is empty; assign it as a whole"
+    )
+    fail(SpecError, "E318", message, place=place, path=dotted((*path, key)), hint=hint)
+
+
+def assigned(data: Any, path: Path, value: Any) -> Any:
+    """`data` with `value` laid on what stands at `path`; nothing is changed in place."""
+    if not path:
+        return merge(data, value)
+    key, rest = path[0], path[1:]
+    if isinstance(data, list) and isinstance(key, int):
+        return [*data[:key], assigned(data[key], rest, value), *data[key + 1 :]]
+    base = data if isinstance(data, dict) else {}
+    return {**base, key: assigned(base.get(key), rest, value)}

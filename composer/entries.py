@@ -1,0 +1,152 @@
+"""Whether the entries of a spec fit together by name, before any layer is looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .assignments import Assignment
+from .errors import Path, Problem, SpecError, did_you_mean, dotted
+from .origins import Origins
+from .plugins import Catalog
+from .spec import BlockEntry, Branch, Spec
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
+RESERVED = re.compile(r"x[0-9]*|rest|mixer|norms|embedding|stream")
+
+
+@dataclass
+class Entries:
+    """A spec, the blocks that are installed, and the problems found so far."""
+
+    spec: Spec
+    catalog: Catalog
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def origins(self) -> Origins:
+        """Where things were written."""
+        return self.spec.origins
+
+    def stop(self) -> None:
+        """Raise what has been collected, each problem once."""
+        if self.problems:
+            raise SpecError(*dict.fromkeys(self.problems))
+
+    def report(self, code: str, message: str, path: Path, hint: str = "", key: bool = False) -> None:
+        """Collect one problem at a key path."""
+        place = self.origins.place(path, key)
+        self.problems.append(Problem(code, message, place, self.shown(path), hint))
+
+    def shown(self, path: Path) -> str:
+        """A key path as its author wrote it."""
+        assigned = isinstance(self.origins.document(path), Assignment)
+        return dotted(("blocks", *path[1:]) if assigned and path[:1] == ("final",) else path)
+
+    def check_names(self) -> None:
+        """Every name that a spec mentions outside the pattern is a block of it."""
+        for name in self.spec.final:
+            self.check_final(name)
+        for name, entry in self.spec.blocks.items():
+            self.check_name(name)
+            if entry.branches is None:
+                self.check_kind(name, entry)
+            else:
+                self.check_composite(name, entry, entry.branches)
+        for number, branch in enumerate(self.spec.layer or ()):
+            self.check_branch(branch, ("layer", number), "mixer")
+        self.check_repeats(self.spec.layer or (), ("layer",))
+
+    def check_final(self, name: str) -> None:
+        """What has the last word is about a block that has options."""
+        if self.known(name, ("final", name), key=True) and self.spec.blocks[name].branches:
+            for key in self.spec.final[name]:
+                self.no_options(name, key, ("final", name, key))
+
+    def check_name(self, name: str) -> None:
+        """A block's name can stand in a pattern."""
+        path: Path = ("blocks", name)
+        if RESERVED.fullmatch(name):
+            self.report("E319", f"{name!r} is reserved", path, "choose another name", key=True)
+        elif not NAME.fullmatch(name):
+            hint = "names are letters, digits and '_', with '-' between them: shared-attn"
+            self.report("E319", f"{name!r} cannot be the name of a block", path, hint, key=True)
+
+    def known(self, name: str, path: Path, *also: str, key: bool = False) -> bool:
+        """Whether the spec has a block of that name; reports it otherwise."""
+        names = [*self.spec.blocks, *also]
+        if name not in names:
+            hint = did_you_mean(name, names) or f"the blocks are {', '.join(names)}"
+            self.report("E321", f"no block is called {name!r}", path, hint, key)
+        return name in names
+
+    def check_branch(self, branch: Branch, path: Path, *also: str) -> None:
+        """A branch names blocks, at least one, and none of them is a composite."""
+        at = (*path, "mix")
+        if not branch.mixes:
+            self.report("E330", "a branch mixes at least one block", at, "write mix: mixer")
+        for mix in branch.mixes:
+            if self.known(mix, at, *also) and mix in self.spec.blocks and self.spec.blocks[mix].branches:
+                message = f"{mix!r} has branches of its own and cannot be a part of one"
+                self.report("E329", message, at, "name it in the pattern")
+
+    def check_repeats(self, branches: tuple[Branch, ...], path: Path) -> None:
+        """No block stands twice in one layer: its parameters would have one name."""
+        seen: set[str] = set()
+        for number, branch in enumerate(branches):
+            for mix in branch.mixes:
+                if mix in seen:
+                    hint = "to use it again, give it a second name: extends"
+                    self.report("E330", f"{mix!r} stands twice in a layer", (*path, number, "mix"), hint)
+                seen.add(mix)
+
+    def check_composite(self, name: str, entry: BlockEntry, branches: tuple[Branch, ...]) -> None:
+        """A block with branches has nothing else."""
+        path: Path = ("blocks", name)
+        others = [key for key in ("kind", "extends") if getattr(entry, key) is not None]
+        for key in [*others, *entry.options]:
+            self.no_options(name, key, (*path, key))
+        for number, branch in enumerate(branches):
+            self.check_branch(branch, (*path, "branches", number))
+        self.check_repeats(branches, (*path, "branches"))
+
+    def no_options(self, name: str, key: str, path: Path) -> None:
+        """A block with branches was given an option."""
+        inside = [mix for branch in self.spec.blocks[name].branches or () for mix in branch.mixes]
+        hint = f"its blocks have options: {', '.join(inside)}"
+        self.report("E331", f"{name!r} has branches, so {key!r} means nothing here", path, hint, key=True)
+
+    def check_kind(self, name: str, entry: BlockEntry) -> None:
+        """A block is of a kind that some plugin offers; the kind may come from a block that it extends."""
+        lineage = [name, *self.ancestors(name)]
+        kinds = [(each, self.spec.blocks[each].kind) for each in lineage if each in self.spec.blocks]
+        home, kind = next((pair for pair in kinds if pair[1] is not None), (name, None))
+        if kind is not None and kind not in self.catalog:
+            message = f"no plugin offers a block of kind {kind!r}"
+            self.report("E324", message, ("blocks", home, "kind"), self.catalog.unknown(kind))
+        last = self.spec.blocks.get(lineage[-1])
+        if kind is None and last and last.extends is None:
+            hint = f"installed kinds: {', '.join(self.catalog.offers)}"
+            self.report("E323", f"block {name!r} has no kind", ("blocks", name), hint, key=True)
+
+    def ancestors(self, name: str) -> Iterator[str]:
+        """The blocks that a block extends, nearest first, up to one that is not there or was there before."""
+        seen = [name]
+        while (parent := self.spec.blocks[seen[-1]].extends) is not None:
+            path: Path = ("blocks", seen[-1], "extends")
+            if not self.known(parent, path):
+                return
+            if parent in seen:
+                self.circle(seen[seen.index(parent) :])
+                return
+            seen.append(parent)
+            yield parent
+
+    def circle(self, names: list[str]) -> None:
+        """Blocks extend each other; told once, beginning with the first of them."""
+        begin = names.index(min(names))
+        names = [*names[begin:], *names[:begin]]
+        circle = " extends ".join([*names, names[0]])
+        hint = "one of them says what the others extend"
+        self.report("E322", f"blocks extend each other: {circle}", ("blocks", names[0], "extends"), hint)
