@@ -84,8 +84,12 @@ def test_a_dead_index_is_noticed(bootstrap: ModuleType) -> None:
 @pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere the default build has no CUDA, so nothing is refused"
 )
-def test_refuses_before_fetching_cuda(bootstrap: ModuleType) -> None:
-    """Where no CPU build is on offer nothing is fetched, and the message says what helps."""
+def test_refuses_before_fetching_cuda(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no CPU build is on offer nothing is fetched, and the message says what helps.
+
+    The environment is made as on systems without ensurepip: the machine's own pip reaches into it.
+    """
+    monkeypatch.setattr(bootstrap.importlib.util, "find_spec", lambda name: None)
     bootstrap.make_environment()
     bootstrap.LOG.write_text("", encoding="utf-8")
 
