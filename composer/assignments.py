@@ -64,7 +64,9 @@ def read_assignment(text: str, spec: Any) -> Assignment:
     keys = tuple(path.strip().split("."))
     whole = Place(FILE, 1, 1, max(1, len(text)), text)
     if not equals or not all(keys) or not value.strip():
-        hint = f"to take the value away write {path}=null" if equals and all(keys) else "layers=16"
+        hint = (
+            f"to take the value away write {path}=null" if equals and all(keys) else "for example layers=16"
+        )
         fail(SpecError, "E317", f"{text!r} is not path=value", place=whole, hint=hint)
     try:
         document = read_document(_LEAD + value, FILE)
@@ -106,6 +108,8 @@ def position(key: str, path: list[str | int], entries: list[Any], place: Place) 
     """The position in a list that a key is."""
     if key.isdecimal() and key.isascii() and len(key) < 9 and int(key) < len(entries):
         return int(key)
+    before = sum(len(str(part)) + 1 for part in path)
+    place = replace(place, column=before + 1, width=len(key))
     message = f"{dotted(tuple(path))} is a list of {len(entries)}, and {key!r} is no position in it"
     hint = (
         f"positions go from 0 to {len(entries) - 1}" if entries else "the list is empty; assign it as a whole"

@@ -120,13 +120,12 @@ class Entries:
     def check_kind(self, name: str, entry: BlockEntry) -> None:
         """A block is of a kind that some plugin offers; the kind may come from a block that it extends."""
         lineage = [name, *self.ancestors(name)]
-        kinds = [(each, self.spec.blocks[each].kind) for each in lineage if each in self.spec.blocks]
-        home, kind = next((pair for pair in kinds if pair[1] is not None), (name, None))
+        home = next((each for each in lineage if self.spec.blocks[each].kind is not None), lineage[-1])
+        kind = self.spec.blocks[home].kind
         if kind is not None and kind not in self.catalog:
             message = f"no plugin offers a block of kind {kind!r}"
             self.report("E324", message, ("blocks", home, "kind"), self.catalog.unknown(kind))
-        last = self.spec.blocks.get(lineage[-1])
-        if kind is None and last and last.extends is None:
+        elif kind is None and self.spec.blocks[home].extends is None:
             hint = f"installed kinds: {', '.join(self.catalog.offers)}"
             self.report("E323", f"block {name!r} has no kind", ("blocks", name), hint, key=True)
 
@@ -137,11 +136,26 @@ class Entries:
             path: Path = ("blocks", seen[-1], "extends")
             if not self.known(parent, path):
                 return
+            if self.spec.blocks[parent].branches:
+                message = f"{parent!r} has branches, and only a block with options can be extended"
+                self.report("E329", message, path)
             if parent in seen:
                 self.circle(seen[seen.index(parent) :])
                 return
             seen.append(parent)
             yield parent
+
+    def kind_of(self, name: str) -> str | None:
+        """The kind of a block, its own or inherited; None where what it extends leads nowhere."""
+        kinds: list[str | None] = []
+        each: str | None = name
+        while each is not None:
+            if each not in self.spec.blocks or len(kinds) > len(self.spec.blocks):
+                return None
+            entry = self.spec.blocks[each]
+            kinds.append(entry.kind)
+            each = entry.extends
+        return next((kind for kind in kinds if kind is not None), None)
 
     def circle(self, names: list[str]) -> None:
         """Blocks extend each other; told once, beginning with the first of them."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .block import Block, Site
+from .block import Block, Declared, Site
 from .errors import Path, Place, Problem, dotted
 from .origins import Origins, merge
 from .source.invalid import problems_of, shown
@@ -69,9 +69,10 @@ class OptionOrigins:
 
 @dataclass
 class Settled:
-    """A block that was settled at its place, or everything that is wrong with its options there."""
+    """A block that was settled at its place with what it declares, or all that is wrong with its options there."""
 
-    block: Block | None
+    block: Block | None = None
+    declared: Declared | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -79,13 +80,20 @@ def settle(kind: type[Block], options: dict[str, Any], site: Site, origins: Opti
     """The options of a block with what `origins` says on top, checked and settled."""
     for key, said in origins.said.items():
         options[key] = merge(options.get(key), said.value)
+    at, name = origins.place(origins.base, key=True), dotted(origins.base)
     try:
-        return Settled(kind.model_validate(options).settle(site))
+        block = kind.model_validate(options).settle(site)
+        return Settled(block, block.declares(site))
     except ValidationError as error:
         found = problems_of(error, origins, origins.base, kind)
     except ValueError as error:
-        found = [Problem("E328", str(error), origins.place(origins.base, key=True), dotted(origins.base))]
-    return Settled(None, tuple(about_option(problem, options, origins) for problem in found))
+        found = [Problem("E328", str(error), at, name)]
+    except Exception as error:  # a plugin's code, which may do anything
+        message = f"the plugin of kind {kind.kind!r} failed: {type(error).__name__}: {error}"
+        found = [
+            Problem("E410", message, at, name, "this is a fault of the plugin; report it to its authors")
+        ]
+    return Settled(problems=tuple(about_option(problem, options, origins) for problem in found))
 
 
 def about_option(problem: Problem, options: dict[str, Any], origins: OptionOrigins) -> Problem:

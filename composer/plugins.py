@@ -24,6 +24,7 @@ from .errors import PluginError, Problem, did_you_mean
 
 GROUP = "arch_composer"
 LIMIT = "COMPOSER_PLUGINS"
+RESERVED = frozenset({"extends", "branches"})
 
 hookspec = pluggy.HookspecMarker("composer")
 hookimpl = pluggy.HookimplMarker("composer")
@@ -98,7 +99,18 @@ def installed(limit: str | None) -> Catalog:
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     sources = [source_of(point) for point in points if wanted is None or point.name in wanted]
     found = gather(list(dict.fromkeys(sources)))
-    return replace(found, problems=(*foreign_composer(sys.path, Path(__file__).parent), *found.problems))
+    foreign = foreign_composer(sys.path, Path(__file__).parent)
+    absent = [
+        not_installed(name, points) for name in sorted(wanted or ()) if name not in {p.name for p in points}
+    ]
+    return replace(found, problems=(*foreign, *(p for p in absent if p), *found.problems))
+
+
+def not_installed(name: str, points: Iterable[EntryPoint]) -> Problem | None:
+    """The limit names a plugin that is not there; an empty name, which limits to nothing, is fine."""
+    hint = did_you_mean(name, (point.name for point in points)) or "arch-composer plugins lists them"
+    message = f"{LIMIT} names the plugin {name!r}, which is not installed"
+    return Problem("E409", message, path=name, hint=hint) if name else None
 
 
 def foreign_composer(search: Iterable[str], ours: Path) -> list[Problem]:
@@ -163,8 +175,8 @@ def blocks_of(source: Source) -> list[type[Block]]:
         raise refused(
             source,
             "E402",
-            f"it implements no hook of this host: {first_line(error)}",
-            "the hook is `composer_blocks()`",
+            f"it does not fit the hooks of this host: {first_line(error)}",
+            "the hook is `composer_blocks()`, without arguments",
         ) from error
     except BaseException as error:  # a plugin may raise anything, SystemExit included
         raise refused(
@@ -177,6 +189,8 @@ def blocks_of(source: Source) -> list[type[Block]]:
             "it implements no hook of this host",
             "the hook is `composer_blocks()`; is it decorated with @composer.hookimpl?",
         )
+    if not offered:
+        raise refused(source, "E403", "it offers no block", "composer_blocks() returns a list of classes")
     for block in offered:
         check_offer(source, block)
     return offered
@@ -205,6 +219,13 @@ def check_offer(source: Source, block: Any) -> None:
             f"its block {block.kind!r} is written for plugin interface {block.api}, this host speaks {API}",
             "install versions that match",
         )
+    for name in RESERVED.intersection(block.model_fields):
+        raise refused(
+            source,
+            "E408",
+            f"its block {block.kind!r} has an option {name!r}, which every entry of a spec has already",
+            "give the option another name",
+        )
 
 
 def duplicate(kind: str, several: list[Offer]) -> Problem:
@@ -228,5 +249,8 @@ def refused(source: Source, code: str, message: str, hint: str) -> PluginError:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text."""
-    return (str(error).strip().splitlines() or ["no message"])[0]
+    """The first line of an error's text, if it has any."""
+    try:
+        return str(error).strip().splitlines()[0]
+    except Exception:  # a plugin's own error may fail to say what it is
+        return "no message"

@@ -16,7 +16,7 @@ from .errors import SpecError, did_you_mean, fail
 from .origins import Origins, Written, merge
 from .shipped import shipped_specs, specs_folder
 from .source import Document, read_document, read_file
-from .source.invalid import problems_of
+from .source.invalid import problems_of, shown
 from .spec import Spec
 
 MOST_ANCESTORS = 16
@@ -43,9 +43,9 @@ def find_document(what: str | Path) -> Document:
     fail(
         SpecError,
         "E310",
-        f"no spec is called {str(what)!r}",
+        f"there is no file and no shipped spec {str(what)!r}",
         hint=did_you_mean(str(what), shipped_specs())
-        or f"give a .yaml file or one of: {', '.join(shipped_specs())}",
+        or f"give a file, or one of {', '.join(shipped_specs())}",
     )
 
 
@@ -63,14 +63,16 @@ def chain(document: Document) -> list[Document]:
                 f"the specs extend each other in a circle: {names}",
                 place=here.place(("extends",)),
                 path="extends",
+                hint="one of them has to be complete by itself",
             )
         if len(documents) >= MOST_ANCESTORS:
             fail(
                 SpecError,
                 "E312",
-                f"more than {MOST_ANCESTORS} specs extend each other",
+                f"more than {MOST_ANCESTORS} specs extend one another",
                 place=here.place(("extends",)),
                 path="extends",
+                hint="extend one that is nearer to the base",
             )
         seen.add(identity(found))
         documents.append(found)
@@ -90,10 +92,10 @@ def find_parent(document: Document, parent: Any) -> Document:
         fail(
             SpecError,
             "E313",
-            f"extends is {parent!r}, which is no name of a spec",
+            f"expected the name of a spec, found {shown(parent)}",
             place=place,
             path="extends",
-            hint="write a shipped name or a relative path such as base.yaml",
+            hint="write a shipped name, or a file beside this one such as base.yaml",
         )
     if not parent.endswith((".yaml", ".yml")):
         if parent in shipped_specs():
@@ -101,35 +103,41 @@ def find_parent(document: Document, parent: Any) -> Document:
         fail(
             SpecError,
             "E310",
-            f"no spec is called {parent!r}",
+            f"no shipped spec is called {parent!r}",
             place=place,
             path="extends",
-            hint=did_you_mean(parent, shipped_specs()),
+            hint=did_you_mean(parent, shipped_specs()) or "the name of a file ends in .yaml",
         )
     pure = PurePosixPath(parent)
     if pure.is_absolute() or ".." in pure.parts or "\\" in parent or ":" in parent:
         fail(
             SpecError,
             "E314",
-            f"extends: {parent!r} leaves the folder of the spec",
+            f"{parent!r} leads out of the folder of this spec",
             place=place,
             path="extends",
-            hint="give a relative path without '..'",
+            hint="write a relative path without '..'",
         )
     folder = Path(document.name).parent
     if not (folder / pure).is_file():
         fail(
             SpecError,
             "E315",
-            f"extends: there is no file {parent!r} beside this spec",
+            f"there is no file {parent!r} beside this spec",
             place=place,
             path="extends",
+            hint=did_you_mean(parent, (path.name for path in folder.glob("*.y*ml"))),
         )
     return read_file(folder / pure)
 
 
 def check_spec(written: Sequence[Written], assignments: Sequence[str] = ()) -> Spec:
     """One Spec out of documents (nearest first) and assignments, the last of which wins."""
+    return spec_from(*merged(written, assignments))
+
+
+def merged(written: Sequence[Written], assignments: Sequence[str] = ()) -> tuple[dict[str, Any], Origins]:
+    """The data of documents and assignments laid on each other, and where each part of it was written."""
     data: Any = {}
     for document in reversed(written):
         if not isinstance(document.data, dict):
@@ -147,7 +155,11 @@ def check_spec(written: Sequence[Written], assignments: Sequence[str] = ()) -> S
         each = read_assignment(text, data)
         data = assigned(data, each.path, each.value)
         documents.insert(0, each)
-    origins = Origins(documents)
+    return data, Origins(documents)
+
+
+def spec_from(data: dict[str, Any], origins: Origins) -> Spec:
+    """A Spec of the right shape, which knows where it was written."""
     try:
         spec = Spec.model_validate(data)
     except ValidationError as error:

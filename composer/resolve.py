@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from .block import Norm, Site
 from .entries import Entries
-from .errors import CallError, Path, Problem, did_you_mean, fail
+from .errors import CallError, Path, Problem, SpecError, did_you_mean, fail
 from .origins import merge
 from .overrides import Choice, OptionOrigins, Said, Settled, indices_of, settle, told_before, written
 from .pattern import Pattern, Word, cycle, hint_for_unknown, read_pattern
@@ -42,13 +42,12 @@ class Resolver(Entries):
         """The whole plan, or every problem on the way to it."""
         spec = self.spec
         self.check_names()
+        self.check_options()
+        self.check_tokens()
         words = self.words()
-        self.stop()
         choices = self.choices(words)
         self.stop()
         layers = tuple(self.layer(index, word, choices[index]) for index, word in enumerate(words))
-        self.check_unused(layers)
-        self.check_tokens()
         self.stop()
         plan = Plan(
             name=spec.name,
@@ -81,13 +80,12 @@ class Resolver(Entries):
         self.stop()
         return {kind: known[kind] for kind in sorted(kinds)}
 
-    def check_unused(self, layers: tuple[LayerPlan, ...]) -> None:
-        """What is written about blocks that stand in no layer is held to their kind all the same."""
-        used = {mixer.word for layer in layers for _, mixer in layer.mixers()}
+    def check_options(self) -> None:
+        """What is written about a block is held to its kind, whether the block stands in a layer or not."""
         for name, entry in self.spec.blocks.items():
-            if name not in used and not entry.branches:
-                said = self.final(name)
-                self.problems.extend(p for p in self.settle(name, said).problems if written(p))
+            if entry.branches is None and self.kind_of(name) in self.catalog:
+                found = self.settle(name, self.final(name))
+                self.problems.extend(problem for problem in found.problems if written(problem))
 
     def check_tokens(self) -> None:
         """Ids of special tokens are rows of the table."""
@@ -102,14 +100,20 @@ class Resolver(Entries):
     # ---------------------------------------------------------------- words
 
     def words(self) -> tuple[Word, ...]:
-        """The word of every layer."""
-        spec = self.spec
-        for word in self.pattern.words():
-            if word.name not in spec.blocks:
-                hint = hint_for_unknown(word.name, spec.blocks)
-                place = self.pattern.place(word, name_only=True)
-                self.problems.append(Problem("E320", f"unknown block {word.name!r}", place, "pattern", hint))
-        return cycle(self.pattern.expand(), spec.layers, spec.remainder, self.origins.place(("layers",)))
+        """The word of every layer; none if the pattern does not say."""
+        blocks = self.spec.blocks
+        try:
+            for word in self.pattern.words():
+                if word.name not in blocks:
+                    hint = hint_for_unknown(word.name, blocks) or f"the blocks are {', '.join(blocks)}"
+                    place = self.pattern.place(word, name_only=True)
+                    problem = Problem("E320", f"unknown block {word.name!r}", place, "pattern", hint)
+                    self.problems.append(problem)
+            place = self.origins.place(("layers",))
+            return cycle(self.pattern.expand(), self.spec.layers, self.spec.remainder, place)
+        except SpecError as error:
+            self.problems.extend(error.problems)
+            return ()
 
     @cached_property
     def pattern(self) -> Pattern:
@@ -122,9 +126,9 @@ class Resolver(Entries):
         choices = [self.arguments(word) for word in words]
         for number, override in enumerate(self.spec.overrides):
             path: Path = ("overrides", number)
-            found = indices_of(override.at, len(words))
+            found = indices_of(override.at, len(words)) if words else []
             if isinstance(found, str):
-                self.report("E325", found, (*path, "at"))
+                self.report("E325", found, (*path, "at"), 'write an index (0, -1) or a range ("8..15")')
                 continue
             if override.block is not None and override.block not in self.spec.blocks:
                 self.report(
@@ -226,9 +230,9 @@ class Resolver(Entries):
         said = {**choices.get(name, Choice()).values, **self.final(name)}
         settled = self.settle(name, said)
         self.problems.extend(settled.problems)
-        if settled.block is None:
+        if settled.block is None or settled.declared is None:
             return None
-        return MixerPlan(path, name, settled.block, self.site, settled.block.declares(self.site))
+        return MixerPlan(path, name, settled.block, self.site, settled.declared)
 
     def final(self, name: str) -> dict[str, Said]:
         """What has the last word on the options of a block."""
@@ -252,7 +256,7 @@ class Resolver(Entries):
             if found.problems and (said or entry.extends):
                 known = self.settle(name, {}) if said else self.settle(str(entry.extends), {})
                 own = said or entry.options
-                found = Settled(None, tuple(told_before(found.problems, known.problems, own)))
+                found = Settled(problems=tuple(told_before(found.problems, known.problems, own)))
             self.settled[key] = found
         return self.settled[key]
 

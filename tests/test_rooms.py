@@ -21,7 +21,7 @@ ROOMS = [
     "block options",
     "spec shipped origins assignments reading",
     "plugins",
-    "plan entries overrides resolve",
+    "plan entries overrides resolve diagnosis",
     "layout",
     "describe",
     "nn",

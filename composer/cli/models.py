@@ -6,13 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from composer.errors import Place, UsageError, WeightsError, fail
-from composer.origins import Assigned
+from composer.diagnosis import further_problems
+from composer.errors import Place, SpecError, UsageError, WeightsError, fail
+from composer.origins import Assigned, Written
 from composer.plan import Plan
-from composer.reading import chain, check_spec, find_document, read_spec
+from composer.plugins import catalog
+from composer.reading import chain, check_spec, find_document, merged, spec_from
 from composer.resolve import resolve
 from composer.shipped import specs_folder
-from composer.source import read_document
+from composer.source import Document, read_document
 from composer.spec import Spec
 
 SPEC, CONFIG = "composer.yaml", "config.json"
@@ -28,15 +30,25 @@ def read_model(what: str, assignments: Sequence[str] = (), like: str | None = No
 def spec_of(what: str, assignments: Sequence[str] = ()) -> Spec:
     """The spec of a model argument, with assignments."""
     if what == STDIN:
-        return check_spec(chain(read_document(sys.stdin.read(), "<stdin>")), assignments)
+        return checked(read_document(sys.stdin.read(), "<stdin>"), assignments)
     folder = Path(what)
-    return spec_in(folder, assignments) if folder.is_dir() else read_spec(what, set=assignments)
+    return spec_in(folder, assignments) if folder.is_dir() else checked(find_document(what), assignments)
+
+
+def checked(document: Document, assignments: Sequence[str], *nearer: Written) -> Spec:
+    """The spec of a document with what wins over it; refused with all that is wrong with it."""
+    data, origins = merged([*nearer, *chain(document)], assignments)
+    try:
+        return spec_from(data, origins)
+    except SpecError as error:
+        more = further_problems(data, origins, error.problems, catalog())
+        raise SpecError(*error.problems, *more) from None
 
 
 def spec_in(folder: Path, assignments: Sequence[str]) -> Spec:
     """The spec of a checkpoint folder: our own file, or what the published configuration says."""
     if (folder / SPEC).is_file():
-        return read_spec(folder / SPEC, set=assignments)
+        return checked(find_document(folder / SPEC), assignments)
     if (folder / CONFIG).is_file() and (folder / CONFIG).stat().st_size <= MOST_BYTES:
         return spec_of_config(folder, assignments)
     message = f"the folder {folder} holds no {SPEC} and no {CONFIG} of a sensible size"
@@ -59,7 +71,7 @@ def spec_like(pattern: str, base: str, assignments: Sequence[str]) -> Spec:
     written = Assigned(
         {"pattern": pattern, "name": f"{pattern} like {base}"[:200]}, Place("<pattern>", 1, 1, 1, pattern)
     )
-    return check_spec([written, *chain(find_document(base))], assignments)
+    return checked(find_document(base), assignments, written)
 
 
 def weights_of(what: str) -> Path:
