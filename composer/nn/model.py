@@ -75,7 +75,9 @@ class Model(nn.Module):
         self.plan = plan
         self.attention = "sdpa"
         self.generation: Mapping[str, Any] | None = None  # a checkpoint's defaults; else the spec's
-        self.embed = nn.Embedding(plan.sizes.vocab_size, plan.sizes.hidden_size)
+        # A table that draws itself on the meta device brings in the compiler: a second and a half of imports.
+        table = torch.empty(plan.sizes.vocab_size, plan.sizes.hidden_size)
+        self.embed = nn.Embedding.from_pretrained(table, freeze=False)
         self.layers = nn.ModuleList(Layer(layer) for layer in plan.layers)
         self.norm = NormModule(plan.norm, plan.sizes.hidden_size)
         self.head = Head(plan) if plan.head.kind == "causal-lm" else None
