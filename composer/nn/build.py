@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from composer.block import Param
 from composer.errors import CallError, fail
 from composer.plan import Plan
 from composer.spec import Draw
@@ -33,17 +34,36 @@ def build(
             hint="torch.float32, torch.bfloat16 or torch.float16",
         )
     kernel(attention)
-    with torch.device("meta"):
-        model = Model(plan)
-    model.attention = attention
     device = torch.device(device)
-    generator = None if seed is None or device.type == "meta" else torch.Generator(device).manual_seed(seed)
+    model = outline(plan, dtype)
+    model.attention = attention
+    if device.type == "meta":
+        return model
+    generator = None if seed is None else torch.Generator(device).manual_seed(seed)
     for name, param in plan.parameters().items():
-        tensor = torch.empty(
-            param.shape, device=device, dtype=dtype if param.dtype == "model" else torch.float32
-        )
+        tensor = torch.empty(param.shape, device=device, dtype=stored(param, dtype))
         place(model, name, draw(tensor, plan.init[param.init], generator))
+    return model
+
+
+def outline(plan: Plan, dtype: torch.dtype) -> Model:
+    """The model without memory, in evaluation mode."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device("meta"):
+            model = Model(plan)
+    finally:
+        torch.set_default_dtype(before)
+    for name, param in plan.parameters().items():
+        if param.dtype != "model":
+            place(model, name, torch.empty(param.shape, device="meta", dtype=stored(param, dtype)))
     return model.eval()
+
+
+def stored(param: Param, dtype: torch.dtype) -> torch.dtype:
+    """The dtype of a parameter in a model of `dtype`."""
+    return dtype if param.dtype == "model" else torch.float32
 
 
 def place(model: nn.Module, name: str, tensor: Tensor) -> None:
@@ -55,9 +75,7 @@ def place(model: nn.Module, name: str, tensor: Tensor) -> None:
 
 @torch.no_grad()
 def draw(tensor: Tensor, how: Draw, generator: torch.Generator | None) -> Tensor:
-    """Fill a tensor in place; one without memory stays as it is."""
-    if tensor.is_meta:
-        return tensor
+    """Fill a tensor in place."""
     if how.distribution == "normal":
         return tensor.normal_(how.mean, how.spread, generator=generator)
     if how.distribution == "uniform":
