@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..errors import Problem, WeightsError, did_you_mean, fail
 from .files import open_regular, reason
+from .finite import Region, Scan
 from .header import Entry, read_header
 from .index import INDEX, compare, read_index
 
@@ -41,9 +44,27 @@ class Shard:
         finally:
             os.close(descriptor)
 
+    def dtype(self, name: str) -> torch.dtype:
+        """The stored dtype of a tensor."""
+        return DTYPES[self.entries[name].dtype]
+
     def tensor(self, name: str) -> torch.Tensor:
         """The tensor, sharing the mapped pages (a tensor that is not aligned in the file is copied)."""
         return _view(self._lasting, self.entries[name])
+
+    def regions(self, dtype: torch.dtype) -> Iterator[Region]:
+        """The lasting bytes of all tensors of one dtype, neighbours joined."""
+        data = np.frombuffer(self._lasting, np.uint8)
+        begin = end = 0
+        for entry in self.entries.values():
+            fits = DTYPES[entry.dtype] == dtype and entry.start % dtype.itemsize == 0
+            if end > begin and (not fits or entry.start != end):
+                yield Region(data, begin, end, dtype)
+                begin = end = 0
+            if fits:
+                begin, end = (begin if end else entry.start), entry.start + entry.size
+        if end > begin:
+            yield Region(data, begin, end, dtype)
 
     def passing(self, name: str) -> torch.Tensor:
         """The tensor to read from and not to keep: its pages may go back with `forget`."""
@@ -109,7 +130,7 @@ class Checkpoint:
 
     def dtype(self, name: str) -> torch.dtype:
         """The stored dtype of a tensor, from the header alone.  Raises `WeightsError` E511."""
-        return DTYPES[self.entry(name).dtype]
+        return self.shard(name).dtype(name)
 
     def tensor(self, name: str) -> torch.Tensor:
         """The tensor as stored, over mapped pages (writing to it changes memory, never the file)."""
@@ -121,6 +142,12 @@ class Checkpoint:
             hint = did_you_mean(name, self._homes)
             fail(WeightsError, "E511", f"{self.folder} has no tensor {name!r}", hint=hint)
         return self._homes[name]
+
+    def scan(self, dtype: torch.dtype) -> Scan:
+        """Begin to look for numbers that are not finite among the tensors of `dtype`, which stay mapped."""
+        return Scan(
+            region for shard in dict.fromkeys(self._homes.values()) for region in shard.regions(dtype)
+        )
 
     def float_dtype(self) -> torch.dtype | None:
         """The dtype of the first floating-point tensor; None if there is none."""

@@ -50,11 +50,12 @@ def load(
     path = Path(folder)
     checkpoint = Checkpoint.open(path)
     config = _config(path)
-    plan = resolve(_spec(path, spec, config), head=head)
     dtype = dtype or _named(config) or checkpoint.float_dtype() or torch.float32
+    scan = checkpoint.scan(dtype) if torch.device(device).type == "cpu" else None  # while the model is built
+    plan = resolve(_spec(path, spec, config), head=head)
     model = build(plan, device="meta", dtype=dtype, attention=attention)
     whole = plan.head.kind == "causal-lm"
-    materialize(model, _weight_map(plan, config, checkpoint), checkpoint, device, whole)
+    materialize(model, _weight_map(plan, config, checkpoint), checkpoint, device, whole, scan)
     if os.path.lexists(path / GENERATION):
         model.generation = read_config(read_small(path / GENERATION), str(path / GENERATION))
     return model

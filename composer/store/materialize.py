@@ -12,7 +12,7 @@ from ..errors import Problem, WeightsError, did_you_mean
 from ..layout.names import folded
 from ..layout.rows import Match, WeightMap, match_names
 from .checkpoint import Checkpoint, Shard
-from .finite import not_finite
+from .finite import Scan, not_finite
 
 _CAST_BYTES = 16 << 20
 
@@ -23,12 +23,14 @@ def materialize(
     checkpoint: Checkpoint,
     device: torch.device | str = "cpu",
     whole: bool = True,
+    scan: Scan | None = None,
 ) -> None:
     """Give every parameter of `model` the tensor of its row, in the parameter's dtype, on `device`.
 
     A tensor that has the wanted dtype stays memory-mapped; any other is cast stretch by stretch, its pages
     going back as they are used.  The model is usually built on the meta device; nothing of it changes unless
-    everything fits.  `whole` is false when the model has no head but the checkpoint may have one.
+    everything fits.  `whole` is false when the model has no head but the checkpoint may have one; `scan` is
+    `checkpoint.scan` of the model's dtype, begun earlier.
 
     Raises `WeightsError` with all problems of one pass: E511 missing, E512 unexpected, E513 wrong shape,
     E514 not floating point; then E515 copies that differ; then E516 numbers that are not finite.
@@ -39,7 +41,7 @@ def materialize(
     problems = problems or _check_copies(match, checkpoint)
     if problems:
         raise WeightsError(*problems)
-    _assign(model, wanted, _read_all(wanted, match, checkpoint, torch.device(device)))
+    _assign(model, wanted, _read_all(wanted, match, checkpoint, torch.device(device), scan))
 
 
 def _check_names(match: Match, checkpoint: Checkpoint) -> list[Problem]:
@@ -96,14 +98,18 @@ def _same_bytes(checkpoint: Checkpoint, one: str, other: str) -> bool:
 
 
 def _read_all(
-    wanted: dict[str, nn.Parameter], match: Match, checkpoint: Checkpoint, device: torch.device
+    wanted: dict[str, nn.Parameter],
+    match: Match,
+    checkpoint: Checkpoint,
+    device: torch.device,
+    scan: Scan | None,
 ) -> dict[str, torch.Tensor]:
     ready = {
         ours: read_as(checkpoint.shard(theirs), theirs, wanted[ours].dtype, device)
         for ours, theirs in match.filled.items()
     }
     broken: dict[str, list[str]] = {}
-    for ours in not_finite(ready):
+    for ours in not_finite(ready, scan):
         theirs, dtype = match.filled[ours], wanted[ours].dtype
         stored = not_finite({theirs: checkpoint.tensor(theirs)})
         what = "numbers that are not finite (NaN, infinity)" if stored else f"numbers too large for {dtype}"
@@ -119,11 +125,10 @@ def read_as(shard: Shard, name: str, dtype: torch.dtype, device: torch.device) -
 
     The pages that a copy is made from leave memory as they are read.
     """
-    stored = shard.passing(name).view(-1)
-    shape = shard.entries[name].shape
-    if stored.dtype == dtype and device.type == "cpu":
+    if shard.dtype(name) == dtype and device.type == "cpu":
         return shard.tensor(name)
-    copy = torch.empty(shape, dtype=dtype, device=device)
+    stored = shard.passing(name).view(-1)
+    copy = torch.empty(shard.entries[name].shape, dtype=dtype, device=device)
     flat, size = copy.view(-1), stored.element_size()
     step = _CAST_BYTES // size
     for begin in range(0, stored.numel(), step):
