@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .plugins import Catalog, catalog, hookimpl
     from .reading import read_spec
-    from .resolve import resolve
+    from .resolving import resolve
     from .spec import Spec
     from .store import load, save
     from .text import load_tokenizer
@@ -48,7 +48,7 @@ _HOMES = {
     "load": "store",
     "load_tokenizer": "text",
     "read_spec": "reading",
-    "resolve": "resolve",
+    "resolve": "resolving",
     "save": "store",
 }
 

@@ -9,7 +9,7 @@ from .errors import Problem, SpecError
 from .origins import Origins
 from .plugins import Catalog
 from .reading import spec_from
-from .resolve import Resolver
+from .resolving import Resolver
 
 # What stands in for a part of a spec that cannot be used; nothing is concluded from it.
 _STAND_IN = {

@@ -21,7 +21,7 @@ ROOMS = [
     "block options",
     "spec shipped origins assignments reading",
     "plugins",
-    "plan entries overrides resolve diagnosis",
+    "plan entries overrides resolving diagnosis",
     "layout",
     "describe",
     "nn",
@@ -167,3 +167,11 @@ def test_importing_the_command_line_imports_no_torch() -> None:
     code = "import sys, composer.cli; print('torch' in sys.modules)"
 
     assert "False\n" == run_python(code)
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """Importing a module of ours sets its name on the package, which must not be that of something public."""
+    modules = {path.stem for path in (ROOT / "composer").iterdir() if path.name != "__pycache__"}
+    public = set(__import__("composer").__all__) - {"testing"}
+
+    assert set() == modules & public

@@ -12,7 +12,7 @@ from composer.origins import Assigned, Written
 from composer.plan import Plan
 from composer.plugins import catalog
 from composer.reading import chain, check_spec, find_document, merged, spec_from
-from composer.resolve import resolve
+from composer.resolving import resolve
 from composer.shipped import specs_folder
 from composer.source import Document, read_document
 from composer.spec import Spec
