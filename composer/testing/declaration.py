@@ -1,0 +1,112 @@
+"""Checks of what a block says about itself, against what it builds and does."""
+
+from __future__ import annotations
+
+import yaml
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from composer.nn import build
+from composer.nn.cache import Keys, KeyValues
+from composer.nn.step import Step
+from composer.spec import INIT, Draw
+
+from .bench import Bench, broken, expect
+
+
+def options(bench: Bench) -> None:
+    """Every option has a description, survives YAML, and settling twice changes nothing."""
+    block, kind = bench.block, type(bench.block)
+    silent = [name for name, field in kind.model_fields.items() if not field.description]
+    expect(not silent, f"options without a description: {', '.join(silent)}")
+    written = yaml.safe_dump(block.model_dump(mode="json"))
+    expect(kind.model_validate(yaml.safe_load(written)) == block, f"YAML turns {block!r} into something else")
+    expect(block.settle(bench.site) == block, "settling the settled block changes it")
+    expect(hash(block) == hash(block.model_copy()), "equal blocks have different hashes")
+    expect(block.declares(bench.site) == bench.declared, "declares() says something else the second time")
+
+
+def parameters(bench: Bench) -> None:
+    """Parameters have the declared names, shapes and order, and there are no buffers."""
+    module = bench.block.build(bench.site)
+    built = {name: tuple(p.shape) for name, p in module.named_parameters(remove_duplicate=False)}
+    said = {name: param.shape for name, param in bench.declared.parameters()}
+    for name in [*built, *said]:
+        expect(name in said, f"{name} is a parameter that was not declared")
+        expect(name in built, f"{name} was declared, but is no parameter")
+        expect(built[name] == said[name], f"{name} has shape {built[name]}, declared {said[name]}")
+    expect(list(built) == list(said), f"the order is {', '.join(built)}, declared {', '.join(said)}")
+    buffers = [name for name, _ in module.named_buffers()]
+    expect(not buffers, f"it has buffers: {', '.join(buffers)}; tables come from the step")
+
+
+def initialisation(bench: Bench) -> None:
+    """Every parameter names a kind that the spec's `init` knows, and is drawn as it says."""
+    for name, param in bench.declared.parameters():
+        expect(param.init in INIT, f"{name} is drawn as {param.init!r}; `init` knows {', '.join(INIT)}")
+    model = build(bench.plan_with(INIT), seed=0)
+    for name, param in bench.declared.parameters():
+        drawn = bench.mixer(model).get_parameter(name)
+        expect_drawn(name, drawn.detach(), INIT[param.init])
+
+
+def expect_drawn(name: str, tensor: Tensor, how: Draw) -> None:
+    """Mean and deviation within six standard errors of the described ones."""
+    count = tensor.numel()
+    spread = how.spread / 3**0.5 if how.distribution == "uniform" else how.spread
+    spread = 0.0 if how.distribution == "constant" else spread
+    mean = float(tensor.double().mean())
+    expect(abs(mean - how.mean) <= 6 * spread / count**0.5, f"{name} has mean {mean:.3g}, not {how.mean:.3g}")
+    if count > 1:
+        found = float(tensor.double().std())
+        near = abs(found - spread) <= 6 * spread / (2 * count) ** 0.5
+        expect(near, f"{name} deviates by {found:.3g}, not {spread:.3g}")
+
+
+def memory(bench: Bench) -> None:
+    """The slot is used once a call, with tensors of the declared shapes, and takes the declared bytes."""
+    model = bench.model()
+    cache = model.new_cache(2, max_length=bench.tokens, rollback=2)
+    size = bench.plan.cache_bytes(bench.tokens, batch=2, rollback=2, element_size=4)
+    expect(cache.nbytes == size, f"it takes {cache.nbytes} bytes, declared {size}")
+    used: list[Step] = []
+    for kept in cache.slots[0].values():
+        watch(kept, used)
+    for _ in range(2):
+        bench.run(model, bench.input(2, 3), past_key_values=cache)
+    expected = 2 if bench.declared.slot else 0
+    expect(len(used) == expected, f"its slot was used {len(used)} times in 2 calls")
+
+
+def watch(slot: KeyValues, used: list[Step]) -> None:
+    """Note each use of a slot, and hold what is put into it to the declared shapes."""
+    put, shapes = slot.put, list(slot.slot.tensors.values())
+
+    def noted(step: Step, values: tuple[Tensor, ...]) -> Keys:
+        used.append(step)
+        found = [tuple(value.shape) for value in values]
+        said = [(len(step.starts), shape[0], step.width, *shape[1:]) for shape in shapes]
+        expect(found == said, f"it remembers tensors of shapes {found}, declared {said}")
+        return put(step, values)
+
+    object.__setattr__(slot, "put", noted)
+
+
+def flops(bench: Bench) -> None:
+    """Where FLOPs are declared, torch counts as many for a token as the last of 1, 6 and many tokens."""
+    model = bench.model()
+    model.attention = "reference"
+    for context in (1, 6, bench.tokens):
+        own = bench.block.flops(bench.site, context)
+        if own is None:
+            return
+        said = own + sum(linears.flops for linears in bench.declared.linears.values())
+        cache = model.new_cache(1, max_length=bench.tokens)
+        x = bench.input(1, context)
+        if context > 1:
+            bench.run(model, x[:, :-1], past_key_values=cache)
+        with FlopCounterMode(display=False) as counter:
+            bench.run(model, x[:, -1:], past_key_values=cache)
+        found = counter.get_total_flops()
+        if found != said:
+            broken(f"token {context} takes {found} FLOPs, declared {said}")
