@@ -121,11 +121,12 @@ class Declared(Frozen):
     slot: Slot | None = None
 
     def parameters(self) -> Iterator[tuple[str, Param]]:
-        """Every parameter by its name in the built module: linears first, then the block's own."""
+        """Every parameter by its name in the built module: as torch lists them, a module's own come first."""
+        yield from ((name, param) for name, param in self.params.items() if "." not in name)
         for group, linears in self.linears.items():
             for name, param in linears.parameters():
                 yield f"{group}.{name}", param
-        yield from self.params.items()
+        yield from ((name, param) for name, param in self.params.items() if "." in name)
 
 
 @dataclass(frozen=True)
