@@ -153,6 +153,7 @@ def fused(q: Tensor, k: Tensor, v: Tensor, scale: float, dropout: float, mask: T
 
 
 KERNELS: dict[str, Kernel] = {"sdpa": sdpa, "reference": reference}
+"""Every kernel by name; another one is an entry more."""
 
 
 def kernel(name: str) -> Kernel:

@@ -10,6 +10,7 @@ from composer.errors import CallError, fail
 from composer.plan import Plan
 from composer.spec import Draw
 
+from . import kernels  # noqa: F401  # registers them
 from .attend import kernel
 from .model import Model
 
