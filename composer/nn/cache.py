@@ -227,6 +227,7 @@ class HybridCache:
             )
         self.plan, self.max_length, self.allowed = plan, max_length, rollback
         self.lengths = [0] * batch_size
+        self._reached = [0] * batch_size  # the most tokens a row has had; what they overwrote is gone
         self.slots = [
             {
                 path: KeyValues(slot, batch_size, max_length, rollback, dtype, device)
@@ -272,6 +273,7 @@ class HybridCache:
     def commit(self, step: Step) -> None:
         """Count the tokens of a finished call; the only place where lengths grow."""
         self.lengths = [length + count for length, count in zip(self.lengths, step.counts, strict=True)]
+        self._reached = [max(pair) for pair in zip(self.lengths, self._reached, strict=True)]
 
     def poison(self, error: BaseException) -> None:
         """Mark the cache as unusable after a call that raised between its first and last layer."""
@@ -280,7 +282,8 @@ class HybridCache:
     def rollback(self, tokens: int | Sequence[int]) -> None:
         """Forget the newest tokens, one number for all rows or one a row; all rows move or none.
 
-        Raises CacheError beyond the `rollback` the cache was made with if any slot is a ring.
+        Raises CacheError where any slot is a ring and a row would go further back from the most tokens it
+        has had than the `rollback` the cache was made with.
         """
         asked = [tokens] * len(self.lengths) if isinstance(tokens, int) else list(tokens)
         if len(asked) != len(self.lengths) or any(
@@ -292,17 +295,24 @@ class HybridCache:
                 f"cannot forget {tokens} tokens of rows that hold {self.lengths}",
                 hint="one number from 0 to the row's length, or one for each row",
             )
-        rings = [
-            f"layers.{i}.{path}"
-            for i, slots in enumerate(self.slots)
-            for path, slot in slots.items()
-            if slot.slot.window is not None
-        ]
-        if rings and max(asked) > self.allowed:
+        lengths = [length - n for length, n in zip(self.lengths, asked, strict=True)]
+        back = max(reached - length for reached, length in zip(self._reached, lengths, strict=True))
+        ring = self._ring()
+        if ring and back > self.allowed:
             fail(
                 CacheError,
                 "E807",
-                f"{rings[0]} is a ring and can forget {self.allowed} tokens, not {max(asked)}",
-                hint=f"model.new_cache(..., rollback={max(asked)})",
+                f"{ring} is a ring and can go back {self.allowed} tokens from the most it has had, not {back}",
+                hint=f"model.new_cache(..., rollback={back})",
             )
-        self.lengths = [length - n for length, n in zip(self.lengths, asked, strict=True)]
+        self.lengths = lengths
+
+    def _ring(self) -> str | None:
+        """The path of a slot that forgets by itself, if there is one."""
+        paths = (
+            f"layers.{number}.{path}"
+            for number, slots in enumerate(self.slots)
+            for path, slot in slots.items()
+            if slot.slot.window is not None
+        )
+        return next(paths, None)

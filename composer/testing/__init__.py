@@ -87,7 +87,7 @@ def settled(block: Block, site: Site) -> Bench:
         message = f"block {block.kind!r} cannot stand at {site!r}: {first_line(error)}"
         fail(
             PluginError,
-            "E411",
+            "E412",
             message,
             path="settle",
             hint="give a site that fits: check_block(block, site)",
@@ -100,7 +100,7 @@ def chosen(names: Iterable[str] | None) -> list[str]:
     for name in wanted:
         if name not in _CHECKS:
             hint = did_you_mean(name, _CHECKS) or f"one of: {', '.join(_CHECKS)}"
-            fail(PluginError, "E412", f"no check is called {name!r}", path="checks", hint=hint)
+            fail(PluginError, "E413", f"no check is called {name!r}", path="checks", hint=hint)
     return wanted
 
 
@@ -117,5 +117,5 @@ def failure(bench: Bench, name: str) -> Problem | None:
     except Exception as error:
         crashed = "" if isinstance(error, AssertionError) else f"it raised {type(error).__name__}: "
         message = f"block {bench.block.kind!r} fails {name!r}: {crashed}{first_line(error)}"
-        return Problem("E410", message, path=name, hint=(check.__doc__ or "").splitlines()[0])
+        return Problem("E411", message, path=name, hint=(check.__doc__ or "").splitlines()[0])
     return None
