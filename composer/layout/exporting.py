@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from composer import resolve
-
 from ..errors import Problem, SpecError, WeightsError
 from ..plan import Plan
+from ..resolving import resolve
 from ..source.invalid import shown
 from .expressions import Expression
 from .family import Family

@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-from composer import resolve
-
 from ..errors import WeightsError, fail
 from ..layout.family import family_named
 from ..layout.importing import family_of, import_config, read_config, spec_name
@@ -19,6 +17,7 @@ from ..nn.build import build
 from ..nn.model import Model
 from ..plan import HeadKind, Plan
 from ..reading import read_spec
+from ..resolving import resolve
 from ..spec import Spec
 from .checkpoint import Checkpoint
 from .files import read_small

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from composer import resolve
 from composer.errors import UsageError, fail
 from composer.nn.build import build
 from composer.plan import Plan
 from composer.reading import read_spec
+from composer.resolving import resolve
 from composer.spec import Spec
 from composer.store import save as save_checkpoint
 from composer.text import load_tokenizer
