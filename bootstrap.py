@@ -18,6 +18,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -207,7 +208,7 @@ def fingerprint(extra: str) -> str:
 
 def show(*command: str) -> int:
     """Print a command as one would type it, run it, and return its exit code."""
-    say("\n$ " + " ".join(f'"{word}"' if " " in word else word for word in command))
+    say(f"\n$ {shlex.join(command)}")
     return subprocess.run([str(BIN / command[0]), *command[1:]], check=False).returncode
 
 
@@ -231,7 +232,7 @@ def test(arguments: list[str], prove: bool) -> int:
 
 def farewell() -> None:
     """How to go on by hand."""
-    activate = f". {BIN / 'activate'}" if os.name != "nt" else str(BIN / "activate")
+    activate = f". {shlex.quote(str(BIN / 'activate'))}" if os.name != "nt" else str(BIN / "activate")
     say(
         f"\nActivate the environment with\n    {activate}\n"
         f"and try\n"
