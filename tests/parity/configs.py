@@ -70,7 +70,8 @@ def case(number: int, release: int) -> Case:
     heads, groups = draw.choice(HEADS)
     head_dim = draw.choice([4, 6, 8, 10, 16, 24, 32, 64])
     free = draw.random() < 0.5
-    config = {
+    most = draw.choice([256, 300, 4096, 131072])
+    config: dict[str, Any] = {
         "vocab_size": draw.choice([33, 97, 128, 251, 500, 1001]),
         "hidden_size": draw.choice([16, 20, 36, 40, 64, 96]) if free else heads * head_dim,
         "head_dim": head_dim if free or draw.random() < 0.5 else None,
@@ -79,7 +80,7 @@ def case(number: int, release: int) -> Case:
         "num_attention_heads": heads,
         "num_key_value_heads": groups,
         "hidden_act": draw.choice(ACTIVATIONS),
-        "max_position_embeddings": draw.choice([256, 300, 4096, 131072]),
+        "max_position_embeddings": most,
         "initializer_range": draw.choice([0.02, 0.01, 0.05]),
         "rms_norm_eps": draw.choice([1e-5, 1e-6, 1e-4]),
         "tie_word_embeddings": draw.random() < 0.3,
@@ -87,7 +88,7 @@ def case(number: int, release: int) -> Case:
         "attention_dropout": draw.choice([0.0, 0.0, 0.1]),
         "eos_token_id": draw.choice([2, 2, [2, 7], None]),
     }
-    config["rope_parameters"] = rope(draw, head_dim, config["max_position_embeddings"], prompt)
+    config["rope_parameters"] = rope(draw, head_dim, most, prompt)
     return Case(number, release, prompt, config)
 
 
