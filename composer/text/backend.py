@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from composer.errors import Problem, TextError, fail
 from composer.text.files import MOST_TOKENIZER, place_in, read_bytes, text_of
+from composer.text.growth import check_growth
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -33,6 +34,7 @@ def open_backend(file: Path) -> tuple[Backend, dict[str, Any] | None]:
         message, place = place_in(str(error), file, text)
         hint = "a tokenizer.json as the tokenizers library writes it is wanted; is the download complete?"
         raise TextError(Problem("E602", f"this is not a tokenizer: {message}", place, hint=hint)) from None
+    check_growth(backend, file)
     return backend, padding
 
 

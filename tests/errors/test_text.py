@@ -372,3 +372,26 @@ def whole(**parts: Any) -> dict[str, Any]:
 def write(folder: Path, name: str, data: Any) -> None:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(json.dumps(data), "utf-8")
+
+
+# ---------------------------------------------------------------- E613: rules that multiply
+
+
+@pytest.mark.parametrize("part", ["normalizer", "decoder"])
+def test_e613_replacements_that_multiply_without_bound(folder: Path, part: str) -> None:
+    """Forty doublings in two kilobytes are refused before any text is read."""
+    double = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    bomb = {"type": "Sequence", f"{part}s": [double] * 40}
+    write(folder, "tokenizer.json", {**whole(), part: bomb})
+
+    said(lambda: load_tokenizer(folder), "E613", f"the {part} in ", "times longer")
+
+
+def test_e613_is_not_for_published_rules(folder: Path) -> None:
+    """A space that becomes a word mark, twice, is fine."""
+    mark = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    write(
+        folder, "tokenizer.json", {**whole(), "normalizer": {"type": "Sequence", "normalizers": [mark, mark]}}
+    )
+
+    assert load_tokenizer(folder).vocab_size > 0
