@@ -48,11 +48,10 @@ ODD: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_an_unusual_configuration_is_read_as_the_reference_reads_it(name: str, tmp_path: Path) -> None:
-    """The folder of case 1 with some keys of its config.json replaced or gone."""
+    """The folder of a small model with some keys of its config.json replaced or gone."""
     usual = case(1, release=5)
-    pair = Pair(
-        replace(usual, config={**usual.config, "head_dim": 8, "max_position_embeddings": 256}), tmp_path
-    )
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    pair = Pair(replace(usual, config={**usual.config, **sizes, "max_position_embeddings": 256}), tmp_path)
     path = tmp_path / "config.json"
     config = json.loads(path.read_text()) | ODD[name]
     path.write_text(json.dumps({key: value for key, value in config.items() if value != "gone"}))
