@@ -21,6 +21,8 @@ def read_file(path: str | os.PathLike[str]) -> Document:
 
 def _bytes(name: str) -> bytes:
     try:
+        if "\0" in name:
+            raise ValueError("embedded null byte")  # Python's own words for it differ by version
         handle = os.open(name, _FLAGS)
         try:
             data = _bounded(handle)
