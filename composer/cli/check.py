@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from composer.cli import output
 from composer.cli.verbs import Verb, json_option, set_option
-from composer.errors import ComposerError
+from composer.errors import ComposerError, Problem, SpecError
+
+if TYPE_CHECKING:
+    from composer.plan import Plan
 
 
 @click.command(
@@ -39,6 +43,7 @@ def check(what: str, assignments: tuple[str, ...], quiet: bool) -> list[dict[str
 
     try:
         plan = read_model(what, assignments)
+        check_names(plan)
     except ComposerError as error:
         if not quiet:
             output.tell(error.problems)
@@ -46,3 +51,29 @@ def check(what: str, assignments: tuple[str, ...], quiet: bool) -> list[dict[str
     if not quiet:
         output.data(f"ok: {plan.name}, {len(plan.layers):,} layers, {plan.parameter_count:,} parameters")
     return []
+
+
+def check_names(plan: Plan) -> None:
+    """What a spec names for later: the family of its weights, and options of generation."""
+    from composer.generate.options import GenerationOptions
+    from composer.layout.family import family_named
+    from composer.shipped import specs_folder
+
+    weights, problems = plan.spec.weights, list[Problem]()
+    try:
+        if weights is not None and not (specs_folder() / "families" / f"{weights}.yaml").is_file():
+            family_named(weights)
+    except ComposerError as error:
+        problems += [replace(p, place=plan.spec.origins.place(("weights",))) for p in error.problems]
+    try:
+        GenerationOptions(**plan.spec.generation)
+    except ComposerError as error:
+        problems += [in_generation(problem, plan) for problem in error.problems]
+    if problems:
+        raise SpecError(*problems)
+
+
+def in_generation(problem: Problem, plan: Plan) -> Problem:
+    """A problem of an option of generation, where the spec has it."""
+    place = plan.spec.origins.place(("generation", problem.path.split(".")[0]), key=True)
+    return replace(problem, place=place, path=f"generation.{problem.path}")

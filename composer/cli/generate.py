@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from composer.cli import output
-from composer.cli.fields import given, options_of
+from composer.cli.fields import check_device, given, options_of
 from composer.cli.verbs import Verb, json_option
 from composer.errors import UsageError, did_you_mean, fail
 
@@ -93,6 +93,7 @@ def loaded_model(what: str, how: dict[str, Any]) -> tuple[Any, Any]:
     how = {name: value for name, value in how.items() if value is not None}
     if "dtype" in how:
         how["dtype"] = dtype_named(torch, how["dtype"])
+    check_device(how["device"])
     tokenizer = load_tokenizer(folder)
     return load(folder, **how).eval(), tokenizer
 
@@ -145,7 +146,7 @@ def one(
     model, tokenizer = loaded
     pieces = stream(model, tokenizer, prompt, **settings)
     if not (quiet or silent):
-        output.talk(prompt, end="")
+        output.talk(prompt, end="" if output.terminal() else "\n")
     watch, text = Watch(model), ""
     for piece in pieces:
         text += piece

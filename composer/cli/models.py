@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from composer.diagnosis import further_problems
-from composer.errors import Place, SpecError, UsageError, WeightsError, fail
+from composer.errors import Place, SpecError, UsageError, WeightsError, did_you_mean, fail
 from composer.origins import Assigned, Written
 from composer.plan import Plan
 from composer.plugins import catalog
 from composer.reading import chain, check_spec, find_document, merged, spec_from
 from composer.resolving import resolve
-from composer.shipped import specs_folder
+from composer.shipped import shipped_specs, specs_folder
 from composer.source import Document, read_document
 from composer.spec import Spec
 
@@ -76,9 +76,11 @@ def spec_like(pattern: str, base: str, assignments: Sequence[str]) -> Spec:
 
 def weights_of(what: str) -> Path:
     """The checkpoint folder of a model argument; a shipped name may have one beside its spec."""
-    shipped = specs_folder() / what
-    for folder in (Path(what), shipped):
+    for folder in (Path(what), specs_folder() / what):
         if folder.is_dir():
             return folder
+    if not Path(what).exists() and what not in shipped_specs():
+        hint = did_you_mean(what, shipped_specs()) or "give a checkpoint folder"
+        fail(UsageError, "E908", f"there is no folder and no shipped model {what!r}", hint=hint)
     hint = "give a checkpoint folder: one that was downloaded, or the folder `checkpoint` of a training run"
     fail(UsageError, "E906", f"{what} is a spec, and a spec has no weights to generate with", hint=hint)

@@ -62,6 +62,11 @@ def warn(message: object, *_: object, **__: object) -> None:
     talk(f"warning: {printable(str(message))}")
 
 
+def terminal() -> bool:
+    """Whether data and talk meet on one screen."""
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
 def close_quietly() -> None:
     """After the reader of stdout has gone: what is left goes nowhere, and nobody complains at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -38,8 +38,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         output.close_quietly()
         return FINE
     except MemoryError:
-        output.talk("error: there is not enough memory for this [E902]")
-        return FAILED
+        return no_memory()
     except OSError as error:
         output.talk(f"error: {error} [E903]")
         return FAILED
@@ -59,8 +58,16 @@ def usage(error: click.ClickException) -> str:
     return f"error: {error.format_message()}\n   hint: {asked} --help"
 
 
+def no_memory() -> int:
+    """The machine is too small for what was asked."""
+    output.talk("error: there is not enough memory for this [E902]")
+    return FAILED
+
+
 def internal(error: Exception, words: Sequence[str]) -> int:
     """What should not have happened: one line, and the traceback for those who ask."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's own, for devices
+        return no_memory()
     if "--debug" in words or os.environ.get(DEBUG):
         raise error
     output.talk(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from composer.cli import output
-from composer.cli.fields import given, options_of
+from composer.cli.fields import check_device, given, options_of
 from composer.cli.verbs import Verb, json_option, set_option
 
 
@@ -53,7 +53,7 @@ def verb(
     from composer.train import TrainOptions, train
 
     plan, settings = read_model(spec, assignments), given(options)
-    TrainOptions(**settings)
+    check_device(TrainOptions(**settings).device)
     report = asdict(train(plan, text, out, resume=resume, **settings))
     report["checkpoint"] = str(report["checkpoint"])
     if as_json:
