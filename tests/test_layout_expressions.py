@@ -110,8 +110,10 @@ SIGNS = st.sampled_from(
 @given(st.lists(ATOMS | SIGNS, max_size=30).map("".join) | st.text(max_size=40))
 def test_any_text_has_a_value_or_a_problem(text: str) -> None:
     """Nothing else comes out, and the place is inside the text or right behind it."""
+    place = (0, 1)
     try:
         value(text)
     except ExpressionProblem as problem:
-        assert 0 <= problem.start <= len(text)
-        assert 1 <= problem.width
+        place = (problem.start, problem.width)
+    assert 0 <= place[0] <= len(text)
+    assert 1 <= place[1]

@@ -49,9 +49,7 @@ def test_no_checkpoint_there(tmp_path: Path) -> None:
     where = "a checkpoint is a folder with model.safetensors or model.safetensors.index.json"
     nothing = "F holds neither model.safetensors nor model.safetensors.index.json [E501]"
 
-    assert (
-        f"F/no does not exist; {where} [E501]" == opened(tmp_path / "no").replace(str(tmp_path), "F")[-106:]
-    )
+    assert f"F does not exist; {where} [E501]" == opened(tmp_path / "no")
     assert nothing == opened(tmp_path)
     (tmp_path / "weights.safetensors").touch()
     hint = "   hint: weights.safetensors is not a name that is looked for; rename it if it is the whole model"
@@ -77,28 +75,27 @@ def test_unreadable(tmp_path: Path) -> None:
     assert expected == opened(tmp_path)
 
 
-HEADERS: dict[str, tuple[bytes, bytes]] = {
-    "t: is cut off: its header needs 100 bytes of 12": (b"", b""),
-    "its header is not JSON: Expecting value": (b'{"t": }', b""),
-    "its header has the key 't' twice": (b'{"t": 1, "t": 2}', b""),
-    "its header holds NaN, which is not a number of JSON": (b'{"t": NaN}', b""),
-    "its header holds 1e999, which is too large for a number": (b'{"t": 1e999}', b""),
-    "its header holds an integer of 41 digits": (b'{"t": ' + b"1" * 41 + b"}", b""),
-    "its header is not UTF-8 text (byte 2)": (b'{"\xff": 1}', b""),
-    "its header is nested too deeply": (b'{"t": ' + b"[" * 100000, b""),
-    "its header is not a JSON object": (b"[1]", b""),
-    "its __metadata__ must map strings to strings": (b'{"__metadata__": {"a": 1}}', b""),
-    "tensor 't' must have exactly dtype, shape and data_offsets": (entry(shape=None), b""),
-    "tensor 't' has the unknown dtype 'F7'": (entry(dtype="F7"), b""),
-    "tensor 't' has a shape that is not a short list of sizes": (entry(shape=[1] * 17), b""),
-    "tensor 't' has data_offsets that are not [begin, end]": (entry(data_offsets=[8, 0]), b""),
+HEADERS: dict[str, bytes] = {
+    "its header is not JSON: Expecting value": b'{"t": }',
+    "its header has the key 't' twice": b'{"t": 1, "t": 2}',
+    "its header holds NaN, which is not a number of JSON": b'{"t": NaN}',
+    "its header holds 1e999, which is too large for a number": b'{"t": 1e999}',
+    "its header holds an integer of 41 digits": b'{"t": ' + b"1" * 41 + b"}",
+    "its header is not UTF-8 text (byte 2)": b'{"\xff": 1}',
+    "its header is nested too deeply": b'{"t": ' + b"[" * 100000,
+    "its header is not a JSON object": b"[1]",
+    "its __metadata__ must map strings to strings": b'{"__metadata__": {"a": 1}}',
+    "tensor 't' must have exactly dtype, shape and data_offsets": entry(shape=None),
+    "tensor 't' has the unknown dtype 'F7'": entry(dtype="F7"),
+    "tensor 't' has a shape that is not a short list of sizes": entry(shape=[1] * 17),
+    "tensor 't' has data_offsets that are not [begin, end]": entry(data_offsets=[8, 0]),
 }
 
 
-@pytest.mark.parametrize("message", [key for key in HEADERS if not key.startswith("t:")])
+@pytest.mark.parametrize("message", HEADERS)
 def test_header_that_is_none(message: str, tmp_path: Path) -> None:
     """E503: the header cannot be understood."""
-    assert f"{ONE}: {message} [E503]" == opened(written(tmp_path, *HEADERS[message]))
+    assert f"{ONE}: {message} [E503]" == opened(written(tmp_path, HEADERS[message]))
 
 
 def test_no_safetensors_file(tmp_path: Path) -> None:
@@ -191,7 +188,10 @@ def test_two_checkpoints(tmp_path: Path) -> None:
 def test_weights_without_architecture(tmp_path: Path) -> None:
     """E509: tensors alone do not say how they are used."""
     save_file({"t": torch.zeros(2)}, tmp_path / ONE)
-    expected = "F has weights but neither composer.yaml nor config.json [E509]\n   hint: give the architecture with spec="
+    expected = (
+        "F has weights but neither composer.yaml nor config.json [E509]\n   hint: give the architecture with "
+    )
+    expected += "spec="
     assert expected == refused(lambda: composer.load(tmp_path), tmp_path)
 
 
@@ -254,7 +254,7 @@ def test_the_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert f"F/m could not be saved: it needs 4 MB and the disk has 3 MB left; {unchanged}" == said
     (tmp_path / "file").touch()
     said = refused(lambda: save_tensors(tmp_path / "file" / "m", {}), tmp_path)
-    assert f"F/file/m could not be saved: Not a directory; {unchanged}" == said
+    assert f"F/file/m could not be saved: File exists; {unchanged}" == said
 
 
 def test_not_a_place_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,8 +264,8 @@ def test_not_a_place_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "F/file is a file; a model is saved as a folder [E522]" == said
     monkeypatch.chdir(tmp_path)
     said = refused(lambda: save_tensors(".", {}), tmp_path)
-    expected = ". is the folder you are working in and cannot be replaced as a whole [E522]\n   hint: give a folder inside it"
-    assert expected == said
+    expected = ". is the folder you are working in and cannot be replaced as a whole [E522]"
+    assert f"{expected}\n   hint: give a folder inside it" == said
 
 
 def test_layouts(tmp_path: Path) -> None:
