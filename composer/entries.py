@@ -10,10 +10,28 @@ from .assignments import Assignment
 from .errors import Path, Problem, SpecError, did_you_mean, dotted
 from .origins import Origins
 from .plugins import Catalog
+from .source.syntax import MAX_SHOWN, not_shown
 from .spec import BlockEntry, Branch, Spec
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
-RESERVED = re.compile(r"x[0-9]*|rest|mixer|norms|embedding|stream")
+# What stands for something else in a spec, begins with "_", or is what a norm beside a block is called.
+RESERVED = re.compile(r"x[0-9]*|rest|mixer|norms|embedding|stream|_.*|.*-(?:post|after)")
+# A block is an attribute of the torch module that holds it, which has these of its own; a test compares them.
+TAKEN = {
+    "T_destination", "add_module", "apply", "bfloat16", "branches", "buffers", "call_super_init", "child",
+    "children", "clear", "compile", "cpu", "cuda", "double", "dump_patches", "eval", "extra_repr", "float",
+    "forward", "get_buffer", "get_extra_state", "get_parameter", "get_submodule", "guests", "half", "ipu",
+    "items", "keys", "load_state_dict", "modules", "mtia", "named_buffers", "named_children",
+    "named_modules", "named_parameters", "parameters", "pop", "register_backward_hook", "register_buffer",
+    "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+    "register_full_backward_pre_hook", "register_load_state_dict_post_hook",
+    "register_load_state_dict_pre_hook", "register_module", "register_parameter",
+    "register_state_dict_post_hook", "register_state_dict_pre_hook", "requires_grad_", "run",
+    "set_extra_state", "set_submodule", "share_memory", "state_dict", "to", "to_empty", "train", "training",
+    "type", "update", "values", "xpu", "zero_grad",
+}  # fmt: skip
+MOST_ANCESTORS = 16
+MOST_PROBLEMS = 200
 
 
 @dataclass
@@ -29,15 +47,22 @@ class Entries:
         """Where things were written."""
         return self.spec.origins
 
+    def add(self, *problems: Problem) -> None:
+        """Collect problems; so many of them have one cause, and the search for the nearest names takes time."""
+        self.problems.extend(problems)
+        if len(self.problems) > MOST_PROBLEMS:
+            self.stop()
+
     def stop(self) -> None:
         """Raise what has been collected, each problem once."""
-        if self.problems:
-            raise SpecError(*dict.fromkeys(self.problems))
+        found = list(dict.fromkeys(self.problems))
+        if found:
+            raise SpecError(*found[:MAX_SHOWN], *not_shown(len(found) - MAX_SHOWN))
 
     def report(self, code: str, message: str, path: Path, hint: str = "", key: bool = False) -> None:
         """Collect one problem at a key path."""
         place = self.origins.place(path, key)
-        self.problems.append(Problem(code, message, place, self.shown(path), hint))
+        self.add(Problem(code, message, place, self.shown(path), hint))
 
     def shown(self, path: Path) -> str:
         """A key path as its author wrote it."""
@@ -67,7 +92,7 @@ class Entries:
     def check_name(self, name: str) -> None:
         """A block's name can stand in a pattern."""
         path: Path = ("blocks", name)
-        if RESERVED.fullmatch(name):
+        if name in TAKEN or RESERVED.fullmatch(name):
             self.report("E319", f"{name!r} is reserved", path, "choose another name", key=True)
         elif not NAME.fullmatch(name):
             hint = "names are letters, digits and '_', with '-' between them: shared-attn"
@@ -75,11 +100,12 @@ class Entries:
 
     def known(self, name: str, path: Path, *also: str, key: bool = False) -> bool:
         """Whether the spec has a block of that name; reports it otherwise."""
+        if name in self.spec.blocks or name in also:
+            return True
         names = [*self.spec.blocks, *also]
-        if name not in names:
-            hint = did_you_mean(name, names) or f"the blocks are {', '.join(names)}"
-            self.report("E321", f"no block is called {name!r}", path, hint, key)
-        return name in names
+        hint = did_you_mean(name, names) or f"the blocks are {', '.join(names)}"
+        self.report("E321", f"no block is called {name!r}", path, hint, key)
+        return False
 
     def check_branch(self, branch: Branch, path: Path, *also: str) -> None:
         """A branch names blocks, at least one, and none of them is a composite."""
@@ -130,7 +156,7 @@ class Entries:
             self.report("E323", f"block {name!r} has no kind", ("blocks", name), hint, key=True)
 
     def ancestors(self, name: str) -> Iterator[str]:
-        """The blocks that a block extends, nearest first, up to one that is not there or was there before."""
+        """The blocks that a block extends, nearest first, up to one that is missing, comes again, or is too far."""
         seen = [name]
         while (parent := self.spec.blocks[seen[-1]].extends) is not None:
             path: Path = ("blocks", seen[-1], "extends")
@@ -142,15 +168,20 @@ class Entries:
             if parent in seen:
                 self.circle(seen[seen.index(parent) :])
                 return
+            if len(seen) == MOST_ANCESTORS:
+                hint = "extend one that is nearer to the base"
+                message = f"more than {MOST_ANCESTORS} blocks extend one another"
+                self.report("E312", message, ("blocks", name, "extends"), hint)
+                return
             seen.append(parent)
             yield parent
 
     def kind_of(self, name: str) -> str | None:
-        """The kind of a block, its own or inherited; None where what it extends leads nowhere."""
+        """The kind of a block, its own or inherited; None where what it extends leads nowhere or too far."""
         kinds: list[str | None] = []
         each: str | None = name
         while each is not None:
-            if each not in self.spec.blocks or len(kinds) > len(self.spec.blocks):
+            if each not in self.spec.blocks or len(kinds) >= MOST_ANCESTORS:
                 return None
             entry = self.spec.blocks[each]
             kinds.append(entry.kind)

@@ -16,9 +16,11 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NoReturn
 
 Path = tuple[str | int, ...]
+MOST_SHOWN = 200  # characters of a line in an excerpt
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,16 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
     def excerpt(self) -> str:
-        """The source line with carets under the stretch, aligned by display width."""
-        shown = printable(self.text.expandtabs(1))
-        lead = display_width(shown[: self.column - 1])
-        marks = max(1, display_width(shown[self.column - 1 : self.column - 1 + self.width]))
+        """The source line, or what of a long one is around the stretch, with carets aligned by display width."""
+        text, start = self.text.expandtabs(1), self.column - 1
+        begin = 0 if len(text) <= MOST_SHOWN else max(0, start - MOST_SHOWN // 3)
+        end = begin + MOST_SHOWN
+        lead = ("…" if begin else "") + printable(text[begin:start])
+        marked = printable(text[start : min(start + self.width, end)])
+        rest = printable(text[start + self.width : end]) + ("…" if end < len(text) else "")
         gutter = f"{self.line:>5} | "
-        return f"{gutter}{shown}\n{' ' * (len(gutter) - 2)}| {' ' * lead}{'^' * marks}"
+        marks = "^" * max(1, display_width(marked))
+        return f"{gutter}{lead}{marked}{rest}\n{' ' * (len(gutter) - 2)}| {' ' * display_width(lead)}{marks}"
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,8 @@ def fail(kind: type[ComposerError], code: str, message: str, **rest: Any) -> NoR
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean 'swa'?`, or an empty string when nothing is near."""
-    near = difflib.get_close_matches(word[:200], [str(k) for k in known], n=1, cutoff=0.6)
+    names = [str(each)[:200] for each in islice(known, 1000)]  # each is compared letter by letter
+    near = difflib.get_close_matches(word[:200], names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 
 

@@ -85,7 +85,7 @@ class Resolver(Entries):
         for name, entry in self.spec.blocks.items():
             if entry.branches is None and self.kind_of(name) in self.catalog:
                 found = self.settle(name, self.final(name))
-                self.problems.extend(problem for problem in found.problems if written(problem))
+                self.add(*(problem for problem in found.problems if written(problem)))
 
     def check_tokens(self) -> None:
         """Ids of special tokens are rows of the table."""
@@ -101,19 +101,28 @@ class Resolver(Entries):
 
     def words(self) -> tuple[Word, ...]:
         """The word of every layer; none if the pattern does not say."""
-        blocks = self.spec.blocks
         try:
-            for word in self.pattern.words():
-                if word.name not in blocks:
-                    hint = hint_for_unknown(word.name, blocks) or f"the blocks are {', '.join(blocks)}"
-                    place = self.pattern.place(word, name_only=True)
-                    problem = Problem("E320", f"unknown block {word.name!r}", place, "pattern", hint)
-                    self.problems.append(problem)
-            place = self.origins.place(("layers",))
-            return cycle(self.pattern.expand(), self.spec.layers, self.spec.remainder, place)
+            pattern = self.pattern
         except SpecError as error:
-            self.problems.extend(error.problems)
+            self.add(*error.problems)
             return ()
+        self.check_words(pattern)
+        try:
+            return cycle(
+                pattern.expand(), self.spec.layers, self.spec.remainder, self.origins.place(("layers",))
+            )
+        except SpecError as error:
+            self.add(*error.problems)
+            return ()
+
+    def check_words(self, pattern: Pattern) -> None:
+        """Every word of the pattern is a block of the spec."""
+        blocks = self.spec.blocks
+        for word in pattern.words():
+            if word.name not in blocks:
+                hint = hint_for_unknown(word.name, blocks) or f"the blocks are {', '.join(blocks)}"
+                place = pattern.place(word, name_only=True)
+                self.add(Problem("E320", f"unknown block {word.name!r}", place, "pattern", hint))
 
     @cached_property
     def pattern(self) -> Pattern:
@@ -167,18 +176,29 @@ class Resolver(Entries):
         """One layer, with its guests; nothing is said of a block that it does not have."""
         guests = {guest.name: self.guest(guest, choices) for guest in word.guests}
         layer = LayerPlan(index, word.name, self.host(word, choices), guests)
+        self.check_guests(word, layer)
         here = dict.fromkeys(mixer.word for _, mixer in layer.mixers())
         for name in choices if not self.problems else ():
             for key, said in choices[name].values.items() if name not in here else ():
                 hint = f"its blocks are {', '.join(here)}"
                 if said.place:
                     problem = f"block {name!r} has branches and takes no argument {key!r}"
-                    self.problems.append(Problem("E331", problem, said.place, "pattern", hint))
+                    self.add(Problem("E331", problem, said.place, "pattern", hint))
                 else:
                     self.report(
                         "E333", f"layer {index} has no block {name!r} with options", said.path[:2], hint
                     )
         return layer
+
+    def check_guests(self, word: Word, layer: LayerPlan) -> None:
+        """A guest has a name of its own beside the blocks of its host and the other guests."""
+        seen = {mixer.path for mixer in layer.host.mixers}
+        for guest in word.guests:
+            if guest.name in seen:
+                hint = "to use it again, give it a second name: extends"
+                place, message = self.pattern.place(guest), f"{guest.name!r} stands twice in a layer"
+                self.add(Problem("E330", message, place, "pattern", hint))
+            seen.add(guest.name)
 
     def host(self, word: Word, choices: dict[str, Choice]) -> Chain:
         """The word's own branches, or the spec's with the word where `mixer` stands."""
@@ -229,7 +249,7 @@ class Resolver(Entries):
         """A block with its options settled at its place."""
         said = {**choices.get(name, Choice()).values, **self.final(name)}
         settled = self.settle(name, said)
-        self.problems.extend(settled.problems)
+        self.add(*settled.problems)
         if settled.block is None or settled.declared is None:
             return None
         return MixerPlan(path, name, settled.block, self.site, settled.declared)
@@ -254,7 +274,8 @@ class Resolver(Entries):
             kind = self.catalog[options.pop("kind")]
             found = settle(kind, options, self.site, OptionOrigins(self.origins, ("blocks", name), said))
             if found.problems and (said or entry.extends):
-                known = self.settle(name, {}) if said else self.settle(str(entry.extends), {})
+                base = name if said else str(entry.extends)
+                known = self.settle(base, {}) if self.kind_of(base) in self.catalog else Settled()
                 own = said or entry.options
                 found = Settled(problems=tuple(told_before(found.problems, known.problems, own)))
             self.settled[key] = found

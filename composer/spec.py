@@ -11,6 +11,7 @@ from .block import Frozen, Norm, Width
 from .origins import Origins
 
 List = Field(strict=False)  # YAML lists become tuples
+MOST_DRAWN = 30_000
 
 
 class Branch(Frozen):
@@ -77,11 +78,16 @@ class Head(Frozen):
 
 
 class Draw(Frozen):
-    """How the values of one kind of tensor are drawn."""
+    """How the values of one kind of tensor are drawn; every floating dtype can hold mean and spread together."""
 
     distribution: Literal["normal", "uniform", "constant"] = Field(description="The distribution.")
-    mean: float = Field(default=0.0, description="Mean of a normal, middle of a uniform, or the constant.")
-    spread: float = Field(default=0.0, ge=0, description="Deviation of a normal, half width of a uniform.")
+    mean: float = Field(
+        default=0.0, ge=-MOST_DRAWN, le=MOST_DRAWN,
+        description="Mean of a normal, middle of a uniform, or the constant.",
+    )  # fmt: skip
+    spread: float = Field(
+        default=0.0, ge=0, le=MOST_DRAWN, description="Deviation of a normal, half width of a uniform."
+    )
 
 
 INIT = {

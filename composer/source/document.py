@@ -31,6 +31,7 @@ class Node:
     style: str = ""
     size: int = 1
     height: int = 0
+    pairs: dict[str, tuple[Node, Node]] | None = None
 
     def plain(self) -> Any:
         """The value as fresh dicts, lists and scalars."""
@@ -41,7 +42,9 @@ class Node:
     def child(self, part: str | int) -> tuple[Node | None, Node] | None:
         """The (key, value) nodes under one part of a key path, or None."""
         if self.kind == "mapping":
-            return next((pair for pair in self.value if pair[0].value == part), None)
+            if self.pairs is None:  # made when it is first asked for: most mappings never are
+                self.pairs = {pair[0].value: pair for pair in self.value}
+            return self.pairs.get(part) if isinstance(part, str) else None
         inside = self.kind == "list" and isinstance(part, int) and 0 <= part < len(self.value)
         return (None, self.value[part]) if inside else None
 

@@ -39,12 +39,13 @@ def read_document(text: str, name: str) -> Document:
 
 
 def _check_characters(lines: Lines) -> None:
+    found = list(_FORBIDDEN.finditer(lines.text))
     problems = [
         Problem("E104", f"character U+{ord(match.group()):04X} is not allowed", lines.place(*match.span()))
-        for match in _FORBIDDEN.finditer(lines.text)
+        for match in found[:MAX_SHOWN]
     ]
     if problems:
-        raise SpecError(*_shown(problems))
+        raise SpecError(*problems, *not_shown(len(found) - MAX_SHOWN))
 
 
 def _shown(problems: list[Problem]) -> list[Problem]:
