@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 
 import torch
 from torch import Tensor
@@ -226,6 +227,7 @@ class HybridCache:
                 hint="all are positive; rollback may be 0",
             )
         self.plan, self.max_length, self.allowed = plan, max_length, rollback
+        self.dtype, self.device = dtype, device
         self.lengths = [0] * batch_size
         self._reached = [0] * batch_size  # the most tokens a row has had; what they overwrote is gone
         self.slots = [
@@ -285,7 +287,7 @@ class HybridCache:
         Raises CacheError where any slot is a ring and a row would go further back from the most tokens it
         has had than the `rollback` the cache was made with.
         """
-        asked = [tokens] * len(self.lengths) if isinstance(tokens, int) else list(tokens)
+        asked = [tokens] * len(self.lengths) if isinstance(tokens, int) else [index(n) for n in tokens]
         if len(asked) != len(self.lengths) or any(
             not 0 <= n <= length for n, length in zip(asked, self.lengths, strict=False)
         ):

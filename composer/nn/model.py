@@ -129,47 +129,41 @@ class Model(nn.Module):
         Padding may stand on either side.  `logits_to_keep` n > 0 keeps the last n real tokens of each row,
         0 keeps all, a 1-D tensor keeps those columns.  Raises CallError for what contradicts itself.
         """
+        cache = past_key_values
         call = read_call(
             self,
             input_ids,
             attention_mask,
             position_ids,
             inputs_embeds,
-            past_key_values,
+            cache,
             labels,
             segment_ids,
+            use_cache,
             logits_to_keep,
             refused,
         )
-        cache = past_key_values
         if cache is None and use_cache:
             cache = self.new_cache(call.batch)
-        stream, step = self._begin(call, cache, output_attentions)
-        attentions: list[Tensor] = []
-        states = self._run(stream, step, cache, attentions if output_attentions else None)
-        kept: list[Tensor] = []
-        for state in states:
-            if output_hidden_states:
-                kept.append(call.restore(state))
-            stream = state
-        last = self.norm(stream)
-        logits = self.head(call.keep(last, logits_to_keep), self.embed.weight) if self.head else None
-        whole = call.restore(last) if output_hidden_states or self.head is None else None
-        return ModelOutput(
-            logits=logits,
-            loss=None if labels is None or logits is None else causal_loss(logits, labels),
-            past_key_values=cache,
-            last_hidden_state=whole,
-            hidden_states=(*kept[:-1], whole) if output_hidden_states and whole is not None else None,
-            attentions=tuple(map(call.restore_map, attentions)) if output_attentions else None,
-        )
+        step = self._begin(call, cache, output_attentions)
+        try:
+            out = self._answer(call, step, cache, logits_to_keep, output_hidden_states)
+        except BaseException as error:
+            if cache is not None:
+                cache.poison(error)
+            raise
+        if cache is not None:
+            cache.commit(step)
+        if labels is not None and out.logits is not None:
+            out.loss = causal_loss(out.logits, labels)
+        return out
 
-    def _begin(self, call: Call, cache: HybridCache | None, record: bool) -> tuple[Tensor, Step]:
-        """The embedded stream and the step of a call."""
+    def _begin(self, call: Call, cache: HybridCache | None, record: bool) -> Step:
+        """The step of a call, with the embedded stream."""
         stream = self.embed(call.ids) if call.embeds is None else call.embeds
         if cache is not None:
             cache.require_room(call.counts)
-            if torch.is_grad_enabled() and stream.requires_grad:
+            if torch.is_grad_enabled() and (stream.requires_grad or self._learns()):
                 fail(
                     CallError,
                     "E703",
@@ -188,29 +182,37 @@ class Model(nn.Module):
             record=record,
         )
         if step.valid is not None:
-            stream = step.embedded = torch.where(step.valid[..., None], stream, 0)
-        return stream, step
+            step.embedded = torch.where(step.valid[..., None], stream, 0)
+        return step
 
-    def _run(
-        self, stream: Tensor, step: Step, cache: HybridCache | None, attentions: list[Tensor] | None
-    ) -> Iterator[Tensor]:
-        """What each layer reads, and at the end what the last one returns; commits the cache when all is done."""
-        record = (
-            None
-            if attentions is None
-            else lambda name, value: attentions.append(value) if name == "attentions" else None
+    def _learns(self) -> bool:
+        """Whether any parameter wants a gradient."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    def _answer(
+        self, call: Call, step: Step, cache: HybridCache | None, keep: int | Tensor, states: bool
+    ) -> ModelOutput:
+        """Run every layer and the head; the cache has been written to, and is to be committed."""
+        stream, kept, attentions = step.embedded, [], []
+
+        def record(name: str, value: Tensor) -> None:
+            if name == "attentions":
+                attentions.append(call.restore_map(value))
+
+        for index, layer in enumerate(self.layers):
+            if states:
+                kept.append(call.restore(stream))
+            slots = cache.slots[index] if cache else {}
+            stream = layer(stream, step, slots, record if step.recording else None)
+        last = self.norm(stream)
+        whole = call.restore(last) if states or self.head is None else None
+        return ModelOutput(
+            logits=self.head(call.keep(last, keep), self.embed.weight) if self.head else None,
+            past_key_values=cache,
+            last_hidden_state=whole,
+            hidden_states=(*kept, whole) if states and whole is not None else None,
+            attentions=tuple(attentions) if step.recording else None,
         )
-        try:
-            for index, layer in enumerate(self.layers):
-                yield stream
-                stream = layer(stream, step, cache.slots[index] if cache else {}, record)
-        except BaseException as error:
-            if cache is not None:
-                cache.poison(error)
-            raise
-        if cache is not None:
-            cache.commit(step)
-        yield stream
 
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Tensor:
         """Token ids (batch, prompt + new); options are those of `composer.generate.GenerationOptions`."""
@@ -228,4 +230,5 @@ class Model(nn.Module):
 def causal_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross entropy in nats of each next token, in float32; labels of -100 do not count."""
     predicted = logits[:, :-1].float().flatten(0, 1)
-    return F.cross_entropy(predicted, labels[:, 1:].to(logits.device).flatten(), ignore_index=-100)
+    wanted = labels[:, 1:].flatten().to(logits.device, torch.int64)
+    return F.cross_entropy(predicted, wanted, ignore_index=-100)

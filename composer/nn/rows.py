@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from composer.errors import CallError, did_you_mean, fail
+from composer.errors import CacheError, CallError, did_you_mean, fail
+
+from .cache import HybridCache
 
 if TYPE_CHECKING:
-    from .cache import HybridCache
     from .model import Model
 
 TAKEN = (
@@ -61,6 +62,7 @@ class Call:
             return self.restore(x)[:, wanted]
         if wanted == 0:
             return self.restore(x)
+        wanted = min(wanted, x.shape[1])
         if all(count == x.shape[1] for count in self.counts):
             return x[:, -wanted:]
         last = (
@@ -86,6 +88,7 @@ def read_call(
     cache: HybridCache | None,
     labels: Tensor | None,
     segments: Tensor | None,
+    use_cache: bool,
     keep: int | Tensor,
     refused: dict[str, Any],
 ) -> Call:
@@ -97,21 +100,29 @@ def read_call(
             f"a model call takes no argument {name!r}",
             hint=did_you_mean(name, TAKEN) or f"it takes {', '.join(TAKEN)}",
         )
+    tensors = {
+        "input_ids": ids, "attention_mask": mask, "position_ids": positions, "inputs_embeds": embeds,
+        "labels": labels, "segment_ids": segments,
+    }  # fmt: skip
+    check_kinds(tensors)
     given = check_input(model, ids, embeds)
     batch, width = given.shape[:2]
-    if segments is not None and cache is not None:
+    if cache is not None:
+        check_cache(model, cache)
+    if segments is not None and (cache is not None or use_cache):
         fail(
             CallError,
             "E710",
-            "segment_ids pack whole sequences and cannot continue a cache",
-            hint="call without past_key_values",
+            "segment_ids pack whole sequences, and a cache continues one",
+            hint="call without past_key_values and use_cache",
         )
     for name, each in (("segment_ids", segments), ("labels", labels)):
         if each is not None and each.shape != (batch, width):
             fail(CallError, "E706", f"{name} has shape {tuple(each.shape)}, the input {(batch, width)}")
     if positions is not None:
         positions = check_positions(positions, batch, width)
-    check_logits(model, labels, keep)
+    check_keep(keep, width)
+    check_labels(model, labels, keep)
     counts = (width,) * batch
     if mask is None:
         return Call(ids, embeds, counts, positions, segments)
@@ -164,24 +175,24 @@ def check_input(model: Model, ids: Tensor | None, embeds: Tensor | None) -> Tens
             hint="begin with a start token",
         )
     if ids is not None:
-        check_ids(ids, sizes.vocab_size)
+        check_ids(ids, sizes.vocab_size, "input_ids", "is this the model's own tokenizer?")
+    elif given.dtype != model.dtype:
+        message = f"inputs_embeds are {given.dtype}, the model is {model.dtype}"
+        fail(CallError, "E707", message, hint="inputs_embeds.to(model.dtype)")
     return given
 
 
-def check_ids(ids: Tensor, vocab: int) -> None:
+def check_ids(ids: Tensor, vocab: int, name: str, hint: str) -> None:
     """Ids are whole numbers that the vocabulary has; on a device the look-up itself checks the range."""
-    if ids.is_floating_point() or ids.dtype == torch.bool:
-        fail(CallError, "E707", f"input_ids are {ids.dtype}, expected whole numbers", hint="input_ids.long()")
-    if ids.device.type != "cpu":
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        fail(CallError, "E707", f"{name} are {ids.dtype}, expected whole numbers", hint=f"{name}.long()")
+    if ids.device.type != "cpu" or not ids.numel():
         return
     low, high = (int(bound) for bound in ids.aminmax())
     if low < 0 or high >= vocab:
-        fail(
-            CallError,
-            "E707",
-            f"token id {low if low < 0 else high} is not in the vocabulary of {vocab}",
-            hint="is this the model's own tokenizer?",
-        )
+        wrong = low if low < 0 else high
+        message = f"{name}: token id {wrong} is not in the vocabulary of {vocab}"
+        fail(CallError, "E707", message, hint=hint)
 
 
 def check_mask(mask: Tensor, batch: int, width: int, cache: HybridCache | None) -> Tensor:
@@ -224,14 +235,22 @@ def check_positions(positions: Tensor, batch: int, width: int) -> Tensor:
     return positions.expand(batch, width)
 
 
-def check_logits(model: Model, labels: Tensor | None, keep: int | Tensor) -> None:
-    """Labels want all logits and a head that makes them."""
-    if isinstance(keep, Tensor) and keep.dim() != 1 or isinstance(keep, int) and keep < 0:
-        fail(
-            CallError,
-            "E711",
-            f"logits_to_keep is {keep!r}, expected a number from 0 or a 1-D tensor of columns",
-        )
+def check_keep(keep: int | Tensor, width: int) -> None:
+    """A number of tokens, or a tensor of columns that the input has."""
+    if isinstance(keep, Tensor):
+        numbers = not (keep.is_floating_point() or keep.is_complex() or keep.dtype == torch.bool)
+        right = keep.dim() == 1 and numbers
+        if right and keep.device.type == "cpu" and keep.numel():
+            right = -width <= int(keep.min()) and int(keep.max()) < width
+    else:
+        right = isinstance(keep, int) and keep >= 0
+    if not right:
+        message = f"logits_to_keep is {keep!r}, expected a number from 0 or a 1-D tensor of columns"
+        fail(CallError, "E711", message, hint=f"the input has {width} columns")
+
+
+def check_labels(model: Model, labels: Tensor | None, keep: int | Tensor) -> None:
+    """Labels are tokens, and want all logits and a head that makes them."""
     if labels is None:
         return
     if model.head is None:
@@ -243,3 +262,31 @@ def check_logits(model: Model, labels: Tensor | None, keep: int | Tensor) -> Non
         )
     if isinstance(keep, Tensor) or keep != 0:
         fail(CallError, "E711", "labels need the logits of every token", hint="leave logits_to_keep at 0")
+    counted = labels[labels != -100] if labels.device.type == "cpu" else labels[:0]
+    check_ids(counted, model.plan.sizes.vocab_size, "labels", "-100 marks what is not to count")
+
+
+def check_kinds(tensors: dict[str, Any]) -> None:
+    """Tensors, and nothing that looks like one."""
+    for name, each in tensors.items():
+        if each is not None and not isinstance(each, Tensor):
+            hint = f"torch.tensor({name})"
+            fail(CallError, "E706", f"{name} is a {type(each).__name__}, expected a tensor", hint=hint)
+
+
+def check_cache(model: Model, cache: Any) -> None:
+    """A cache that this model, or an equal one of the same dtype and device, has made."""
+    if not isinstance(cache, HybridCache):
+        message = f"past_key_values is a {type(cache).__name__}, expected a cache of this library"
+        fail(CacheError, "E808", message, hint="model.new_cache(batch_size)")
+    if cache.plan is not model.plan:
+        if cache.plan != model.plan:
+            fail(
+                CacheError, "E808", "the cache was made for another model", hint="model.new_cache(batch_size)"
+            )
+        cache.plan = model.plan  # equal: the next call need not compare them
+    if (cache.dtype, cache.device) != (model.dtype, model.device):
+        message = (
+            f"the cache holds {cache.dtype} on {cache.device}, the model is {model.dtype} on {model.device}"
+        )
+        fail(CacheError, "E808", message, hint="make the cache after the model is where it shall run")

@@ -36,7 +36,8 @@ class Step:
         record: bool = False,
     ) -> None:
         self.embedded, self.starts, self.counts = embedded, starts, counts
-        self.position_ids, self.segments = position_ids, segments
+        self.position_ids = position_ids
+        self.segments = None if segments is None else numbered(segments)
         self.max_length, self.cached = max_length, cached
         self.attention = "reference" if record else attention
         self.recording = record
@@ -93,8 +94,7 @@ class Step:
         if self.segments is None:
             return self.indices
         index = torch.arange(self.width, device=self.device).expand_as(self.segments)
-        fresh = torch.ones_like(self.segments, dtype=torch.bool)
-        fresh[:, 1:] = self.segments[:, 1:] != self.segments[:, :-1]
+        fresh = torch.diff(self.segments, prepend=self.segments[:, :1] - 1) != 0
         return index - torch.where(fresh, index, 0).cummax(dim=1).values
 
     def rope(self, rope: Rope, head_dim: int, max_position_embeddings: int | None) -> tuple[Tensor, Tensor]:
@@ -139,3 +139,9 @@ class Step:
                 hint="declare the length ahead: model.new_cache(batch_size, max_length=...)",
             )
         return end
+
+
+def numbered(segments: Tensor) -> Tensor:
+    """(B, T) the packed sequences of each row counted from 0: whatever changes begins a new one."""
+    changes = segments[:, 1:] != segments[:, :-1]
+    return torch.nn.functional.pad(changes.cumsum(dim=1), (1, 0))

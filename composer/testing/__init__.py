@@ -54,7 +54,7 @@ _CHECKS: dict[str, Check] = {
         module.compiling,
     )
 }
-_BASIS = ["parameters", "memory"]
+_BASIS = ["parameters", "shape", "memory"]
 
 
 class ContractError(PluginError, AssertionError):
@@ -69,9 +69,9 @@ def contract_checks() -> Mapping[str, Check]:
 def check_block(block: Block, site: Site | None = None, checks: Iterable[str] | None = None) -> None:
     """Hold a block to its declaration, at a site and by all checks unless told otherwise.
 
-    Raises ContractError with one problem for each check that failed, all at once; if the parameters or the
-    memory are not as declared, with that alone, since the model around the block rests on them.  Raises
-    PluginError for a name that is no check and for a site where the block cannot stand.
+    Raises ContractError with one problem for each check that failed, all at once; if the parameters, the
+    shape of the output or the memory are not as declared, with that alone, since the rest stands on them.
+    Raises PluginError for a name that is no check and for a site where the block cannot stand.
     """
     bench = settled(block, site or SITE)
     problems = failures(bench, chosen(checks))

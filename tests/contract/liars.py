@@ -277,6 +277,13 @@ class Compiled(Module):
         return y * 2 if torch.compiler.is_compiling() else y
 
 
+class Raises(Module):
+    """Fails in every call."""
+
+    def write(self, y: Tensor, x: Tensor, at: At) -> Tensor:
+        return y * (1 / 0)
+
+
 # ------------------------------------------------------------------ lies told by the options
 
 

@@ -1,0 +1,245 @@
+"""Every mistake a model call or a cache can be asked to make, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+import composer
+from composer.errors import CacheError, CallError, ComposerError
+from composer.nn import HybridCache, Model
+
+from ..nn.models import ids, model, plan
+
+EMBEDS = torch.zeros(2, 4, 16)
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(scope="module")
+def built() -> Model:
+    """One full layer: a vocabulary of 31, a stream of 16."""
+    return model()
+
+
+def refused(kind: type[ComposerError], call: Callable[[], object]) -> tuple[str, str]:
+    """The one error that a call must raise: its code, and its text with the hint."""
+    with pytest.raises(kind) as caught:
+        call()
+    assert len(caught.value.problems) == 1
+    return caught.value.code, str(caught.value)
+
+
+CALLS: list[tuple[str, dict[str, Any], str]] = [
+    ("E704", {"input_ids": ids(2, 4), "head_mask": None}, "a model call takes no argument 'head_mask'"),
+    ("E704", {"input_ids": ids(2, 4), "lables": 1}, "did you mean 'labels'?"),
+    ("E704", {"input_ids": ids(2, 4), "return_dict": False}, "it takes input_ids, attention_mask, "),
+    ("E705", {}, "give either input_ids or inputs_embeds, and not both"),
+    ("E705", {"input_ids": ids(2, 4), "inputs_embeds": EMBEDS}, "and not both"),
+    ("E706", {"input_ids": [[1, 2]]}, "input_ids is a list, expected a tensor"),
+    ("E706", {"input_ids": ids(2, 4), "attention_mask": [[1] * 4] * 2}, "attention_mask is a list"),
+    ("E706", {"input_ids": ids(2, 4)[0]}, "the input has shape (4,), expected (batch, tokens)"),
+    ("E706", {"inputs_embeds": EMBEDS[..., :3]}, "has shape (2, 4, 3), expected (batch, tokens, 16)"),
+    ("E706", {"inputs_embeds": EMBEDS[0]}, "has shape (4, 16), expected (batch, tokens, 16)"),
+    ("E706", {"input_ids": ids(2, 4), "labels": ids(2, 3)}, "labels has shape (2, 3), the input (2, 4)"),
+    ("E706", {"input_ids": ids(2, 4), "segment_ids": ids(1, 4)}, "segment_ids has shape (1, 4)"),
+    ("E706", {"input_ids": ids(2, 4), "position_ids": ids(3, 4)}, "position_ids has shape (3, 4)"),
+    ("E706", {"input_ids": ids(2, 4), "position_ids": ids(2, 4)[0]}, "position_ids has shape (4,)"),
+    ("E707", {"input_ids": ids(2, 4).float()}, "input_ids are torch.float32, expected whole numbers"),
+    ("E707", {"input_ids": ids(2, 4) > 3}, "input_ids are torch.bool, expected whole numbers"),
+    ("E707", {"input_ids": ids(2, 4) + 31}, "is not in the vocabulary of 31"),
+    ("E707", {"input_ids": -ids(2, 4) - 1}, "is this the model's own tokenizer?"),
+    ("E707", {"inputs_embeds": EMBEDS.half()}, "inputs_embeds are torch.float16, the model is torch.float32"),
+    ("E707", {"input_ids": ids(2, 4), "labels": ids(2, 4) + 31}, "labels: token id "),
+    ("E707", {"input_ids": ids(2, 4), "labels": ids(2, 4) - 100}, "-100 marks what is not to count"),
+    ("E707", {"input_ids": ids(2, 4), "labels": ids(2, 4).float()}, "labels are torch.float32"),
+    ("E708", {"input_ids": ids(2, 4), "attention_mask": torch.ones(2, 1, 4, 4)}, "shape (2, 1, 4, 4)"),
+    ("E708", {"input_ids": ids(2, 4), "attention_mask": torch.ones(1, 1, 4, 4)}, "pack with segment_ids"),
+    ("E708", {"input_ids": ids(2, 4), "attention_mask": torch.ones(1, 4)}, "expected (batch, tokens)"),
+    ("E708", {"input_ids": ids(2, 4), "attention_mask": torch.ones(2, 4) / 2}, "values other than 0 and 1"),
+    ("E708", {"input_ids": ids(2, 4), "attention_mask": torch.full((2, 4), torch.nan)}, "1 marks a real"),
+    (
+        "E708",
+        {"input_ids": ids(2, 4), "attention_mask": torch.ones(2, 6)},
+        "covers 6 columns, the input has 4",
+    ),
+    (
+        "E708",
+        {"input_ids": ids(2, 4), "attention_mask": torch.ones(2, 3)},
+        "covers 3 columns, the input has 4",
+    ),
+    ("E709", {"input_ids": ids(1, 3), "attention_mask": torch.tensor([[1, 0, 1]])}, "a hole between real"),
+    ("E710", {"input_ids": ids(2, 4), "segment_ids": ids(2, 4), "use_cache": True}, "a cache continues one"),
+    ("E711", {"input_ids": ids(2, 4), "logits_to_keep": -1}, "logits_to_keep is -1, expected a number"),
+    ("E711", {"input_ids": ids(2, 4), "logits_to_keep": None}, "logits_to_keep is None"),
+    ("E711", {"input_ids": ids(2, 4), "logits_to_keep": torch.tensor([4])}, "the input has 4 columns"),
+    ("E711", {"input_ids": ids(2, 4), "logits_to_keep": torch.tensor([-5])}, "a 1-D tensor of columns"),
+    ("E711", {"input_ids": ids(2, 4), "logits_to_keep": torch.tensor(1)}, "logits_to_keep is tensor(1)"),
+    (
+        "E711",
+        {"input_ids": ids(2, 4), "logits_to_keep": torch.tensor([1.0])},
+        "logits_to_keep is tensor([1.])",
+    ),
+    ("E711", {"input_ids": ids(2, 4), "labels": ids(2, 4), "logits_to_keep": 1}, "the logits of every token"),
+    ("E712", {"input_ids": ids(2, 0)}, "the input of shape (2, 0) holds no token"),
+    ("E712", {"inputs_embeds": EMBEDS[:0]}, "begin with a start token"),
+]
+
+
+@pytest.mark.parametrize(("code", "call", "text"), CALLS, ids=lambda value: value if value == "E" else None)
+def test_call(built: Model, code: str, call: dict[str, Any], text: str) -> None:
+    """Each with its code, and in words that name what was given."""
+    found, said = refused(CallError, lambda: built(**call))
+
+    assert code == found
+    assert text in said
+
+
+def test_e701_unknown_kernel() -> None:
+    """At build, with a suggestion."""
+    code, said = refused(CallError, lambda: composer.build(plan(), attention="spda"))
+
+    assert "E701" == code
+    assert "no attention kernel is called 'spda'" in said
+    assert "did you mean 'sdpa'?" in said
+    assert "one of: sdpa, reference" in refused(CallError, lambda: composer.build(plan(), attention="?"))[1]
+
+
+def test_e702_unknown_head() -> None:
+    """At resolve."""
+    code, said = refused(CallError, lambda: plan(head="casual-lm"))
+
+    assert "E702" == code
+    assert "no head is called 'casual-lm'" in said
+    assert "did you mean 'causal-lm'?" in said
+
+
+def test_e703_gradients_through_a_cache(built: Model) -> None:
+    """Said before anything is written."""
+    with torch.enable_grad():
+        code, said = refused(CallError, lambda: built(ids(1, 2), use_cache=True))
+
+    assert "E703" == code
+    assert "gradients do not flow through a cache" in said
+    assert "torch.no_grad()" in said
+
+
+def test_e711_labels_without_a_head() -> None:
+    """A base model has no loss."""
+    base = composer.build(plan(head="base"))
+    code, said = refused(CallError, lambda: base(ids(1, 2), labels=ids(1, 2)))
+
+    assert "E711" == code
+    assert "the model has no head" in said
+    assert "resolve with head='causal-lm'" in said
+
+
+def test_e713_a_dtype_that_cannot_learn() -> None:
+    """Weights are floating-point numbers."""
+    code, said = refused(CallError, lambda: composer.build(plan(), dtype=torch.int8))
+
+    assert "E713" == code
+    assert "a model cannot be built in torch.int8" in said
+
+
+@pytest.mark.parametrize("sizes", [(0, None, 0), (1, 0, 0), (1, None, -1), (-2, 5, 0)])
+def test_e801_a_cache_of_nothing(built: Model, sizes: tuple[int, int | None, int]) -> None:
+    """The numbers are repeated."""
+    code, said = refused(CacheError, lambda: built.new_cache(*sizes))
+
+    assert "E801" == code
+    assert f"batch_size={sizes[0]}, max_length={sizes[1]}, rollback={sizes[2]}" in said
+
+
+def test_e802_a_poisoned_cache(built: Model) -> None:
+    """The reason is told, on one line."""
+    cache = built.new_cache(1)
+    cache.poison(RuntimeError("out of memory\nand much more"))
+    code, said = refused(CacheError, lambda: built(ids(1, 1), past_key_values=cache))
+
+    assert "E802" == code
+    assert "this cache is unusable: a call failed half-way (RuntimeError: out of memory)" in said
+    assert "make a new one" in said
+
+
+def test_e803_angles_that_would_change() -> None:
+    """The token, the length at which angles change, and how to declare a length."""
+    rope = {"type": "dynamic", "factor": 2.0}
+    long = model([None], rope=rope)
+    code, said = refused(CacheError, lambda: long(ids(1, 65), use_cache=True))
+
+    assert "E803" == code
+    assert "token 65 lies past 64, where dynamic rope changes its angles" in said
+    assert "model.new_cache(batch_size, max_length=...)" in said
+
+
+def test_e804_another_batch(built: Model) -> None:
+    """Rows of the cache and of the call."""
+    code, said = refused(CacheError, lambda: built(ids(3, 1), past_key_values=built.new_cache(2)))
+
+    assert "E804" == code
+    assert "the cache holds 2 rows, the call has 3" in said
+
+
+def test_e805_no_room(built: Model) -> None:
+    """Real tokens count, padding does not."""
+    cache = built.new_cache(2, max_length=3)
+    mask = torch.tensor([[1, 1, 1, 0], [0, 0, 0, 0]])
+    built(ids(2, 4), attention_mask=mask, past_key_values=cache)
+    code, said = refused(CacheError, lambda: built(ids(2, 1), past_key_values=cache))
+
+    assert "E805" == code
+    assert "a row would reach 4 tokens, the cache was made for 3" in said
+    assert [3, 0] == cache.lengths
+
+
+def filled(windows: list[int | None], rollback: int) -> HybridCache:
+    """A cache of two rows with nine tokens each."""
+    built = model(windows)
+    cache = built.new_cache(2, rollback=rollback)
+    built(ids(2, 9), past_key_values=cache)
+    return cache
+
+
+@pytest.mark.parametrize("tokens", [10, -1, [1], [1, 2, 3], [0, 10]])
+def test_e806_forgetting_what_is_not_there(tokens: Any) -> None:
+    """What was asked, and what there is."""
+    cache = filled([None], 0)
+    code, said = refused(CacheError, lambda: cache.rollback(tokens))
+
+    assert "E806" == code
+    assert f"cannot forget {tokens} tokens of rows that hold [9, 9]" in said
+
+
+def test_e807_further_back_than_a_ring() -> None:
+    """The ring is named; several steps back count together."""
+    cache = filled([None, 4], 2)
+    code, said = refused(CacheError, lambda: cache.rollback(3))
+    assert "E807" == code
+    assert "layers.1.mixer is a ring and can go back 2 tokens from the most it has had, not 3" in said
+    assert "model.new_cache(..., rollback=3)" in said
+    cache.rollback(1)
+
+    assert "E807" == refused(CacheError, lambda: cache.rollback(2))[0]
+
+
+def test_e808_a_cache_of_something_else(built: Model) -> None:
+    """Another library's, another model's, or of another dtype."""
+    for cache, text in [
+        ((), "past_key_values is a tuple, expected a cache of this library"),
+        (model([3]).new_cache(1), "the cache was made for another model"),
+        (
+            model().half().new_cache(1),
+            "the cache holds torch.float16 on cpu, the model is torch.float32 on cpu",
+        ),
+    ]:
+        code, said = refused(CacheError, lambda cache=cache: built(ids(1, 1), past_key_values=cache))
+        assert "E808" == code
+        assert text in said

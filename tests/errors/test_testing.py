@@ -1,0 +1,58 @@
+"""What the contract kit says when a block is wrong, and when the kit is asked for what it cannot do."""
+
+from __future__ import annotations
+
+import pytest
+
+from composer import Site
+from composer.errors import PluginError
+from composer.testing import ContractError, check_block
+
+from ..contract.liars import Honest, LosesOption
+
+
+def test_e411_every_failed_check_at_once() -> None:
+    """One problem a check: its name, what was found, and what the check demands; an AssertionError to runners."""
+    with pytest.raises(AssertionError) as caught:
+        check_block(Honest(lie="IgnoresSegments", dropout=0.1), checks=["half", "packing", "crop"])
+    error = caught.value
+    assert isinstance(error, ContractError)
+    assert [("E411", "packing")] == [(problem.code, problem.path) for problem in error.problems]
+    assert "packing: block 'honest' fails 'packing': packed sequence 1 differs by " in str(error)
+    assert "hint: Sequences packed into one row by segment_ids return what each returns alone." in str(error)
+    with pytest.raises(ContractError) as caught:
+        check_block(Honest(lie="CountsFromTheEnd"), checks=["left_padding", "rows", "packing"])
+
+    assert ["left_padding", "packing"] == [problem.path for problem in caught.value.problems]
+
+
+def test_e411_a_block_that_raises() -> None:
+    """An exception is a finding of the check during which it was raised."""
+    with pytest.raises(ContractError, match=r"fails 'options': YAML turns LosesOption"):
+        check_block(LosesOption(gain=2.0), checks=["options"])
+    with pytest.raises(ContractError) as caught:
+        check_block(Honest(lie="Raises"), checks=["shape"])
+
+    assert "block 'honest' fails 'shape': it raised ZeroDivisionError: division by zero" in str(caught.value)
+
+
+def test_e412_a_site_where_the_block_cannot_stand() -> None:
+    """The site and the block's own words."""
+    from composer_attention import Attention
+
+    with pytest.raises(PluginError) as caught:
+        check_block(Attention(num_attention_heads=5), Site(reads=32, writes=32))
+
+    assert "E412" == caught.value.code
+    assert "block 'attention' cannot stand at Site(reads=32, writes=32" in str(caught.value)
+    assert "give a site that fits" in str(caught.value)
+
+
+def test_e413_an_unknown_check() -> None:
+    """With a suggestion."""
+    with pytest.raises(PluginError) as caught:
+        check_block(Honest(), checks=["shapes"])
+
+    assert "E413" == caught.value.code
+    assert "no check is called 'shapes'" in str(caught.value)
+    assert "did you mean 'shape'?" in str(caught.value)
