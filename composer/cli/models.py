@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pathlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 from composer.diagnosis import further_problems
-from composer.errors import Place, SpecError, UsageError, WeightsError, did_you_mean, fail
-from composer.origins import Assigned, Written
+from composer.errors import Path, Place, SpecError, UsageError, WeightsError, did_you_mean, fail
+from composer.origins import Written
+from composer.pattern.scan import in_text
 from composer.plan import Plan
 from composer.plugins import catalog
 from composer.reading import chain, check_spec, find_document, merged, spec_from
@@ -31,7 +33,7 @@ def spec_of(what: str, assignments: Sequence[str] = ()) -> Spec:
     """The spec of a model argument, with assignments."""
     if what == STDIN:
         return checked(read_document(sys.stdin.read(), "<stdin>"), assignments)
-    folder = Path(what)
+    folder = pathlib.Path(what)
     return spec_in(folder, assignments) if folder.is_dir() else checked(find_document(what), assignments)
 
 
@@ -45,7 +47,7 @@ def checked(document: Document, assignments: Sequence[str], *nearer: Written) ->
         raise SpecError(*error.problems, *more) from None
 
 
-def spec_in(folder: Path, assignments: Sequence[str]) -> Spec:
+def spec_in(folder: pathlib.Path, assignments: Sequence[str]) -> Spec:
     """The spec of a checkpoint folder: our own file, or what the published configuration says."""
     if (folder / SPEC).is_file():
         return checked(find_document(folder / SPEC), assignments)
@@ -55,7 +57,7 @@ def spec_in(folder: Path, assignments: Sequence[str]) -> Spec:
     fail(WeightsError, "E904", message, hint="give a checkpoint folder, a spec file or the name of a spec")
 
 
-def spec_of_config(folder: Path, assignments: Sequence[str]) -> Spec:
+def spec_of_config(folder: pathlib.Path, assignments: Sequence[str]) -> Spec:
     """The spec that a family file makes of a published configuration."""
     from composer.layout.importing import import_config, read_config, spec_name
 
@@ -64,22 +66,41 @@ def spec_of_config(folder: Path, assignments: Sequence[str]) -> Spec:
     return check_spec(spec.origins.documents, assignments) if assignments else spec
 
 
+@dataclass(frozen=True)
+class Typed:
+    """A pattern from the command line, and the name of the model that it makes."""
+
+    pattern: str
+    name: str
+
+    @property
+    def data(self) -> dict[str, str]:
+        """What it says of a spec."""
+        return {"pattern": self.pattern, "name": self.name}
+
+    def place(self, path: Path, key: bool = False) -> Place | None:
+        """The whole pattern."""
+        return self.scalar_place(path, 0, len(self.pattern))
+
+    def scalar_place(self, path: Path, start: int, width: int) -> Place | None:
+        """A stretch of the pattern."""
+        return in_text(self.pattern)(start, width)
+
+
 def spec_like(pattern: str, base: str, assignments: Sequence[str]) -> Spec:
     """The spec of another model with this pattern."""
-    if Path(base).is_dir() or base == STDIN:
+    if pathlib.Path(base).is_dir() or base == STDIN:
         fail(UsageError, "E905", f"--like takes the name or the file of a spec, not {base!r}")
-    written = Assigned(
-        {"pattern": pattern, "name": f"{pattern} like {base}"[:200]}, Place("<pattern>", 1, 1, 1, pattern)
-    )
+    written = Typed(pattern, f"{pattern} like {base}"[:200])
     return checked(find_document(base), assignments, written)
 
 
-def weights_of(what: str) -> Path:
+def weights_of(what: str) -> pathlib.Path:
     """The checkpoint folder of a model argument; a shipped name may have one beside its spec."""
-    for folder in (Path(what), specs_folder() / what):
+    for folder in (pathlib.Path(what), specs_folder() / what):
         if folder.is_dir():
             return folder
-    if not Path(what).exists() and what not in shipped_specs():
+    if not pathlib.Path(what).exists() and what not in shipped_specs():
         hint = did_you_mean(what, shipped_specs()) or "give a checkpoint folder"
         fail(UsageError, "E908", f"there is no folder and no shipped model {what!r}", hint=hint)
     hint = "give a checkpoint folder: one that was downloaded, or the folder `checkpoint` of a training run"

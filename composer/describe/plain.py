@@ -36,7 +36,7 @@ def layer_data(run: Run) -> dict[str, Any]:
     """One run of layers; parameter names and memory are those inside a layer."""
     layer = run.layer
     return {
-        "at": units.layers(run.first, run.last),
+        "at": run.first if run.count == 1 else units.layers(run.first, run.last),
         "word": layer.word,
         "branches": branches(layer.host),
         **(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..block import Norm
-from ..plan import LayerPlan, MixerPlan, Plan, norm_parameters
+from ..block import Param
+from ..plan import MixerPlan, Plan
 from .runs import Run, runs
 
 DEFAULT_CONTEXT = 4096
@@ -118,36 +118,23 @@ def described(mixer: MixerPlan) -> str:
 
 
 def parts(plan: Plan) -> Iterator[Part]:
-    """Every part once, in the order of the model: the table, each block by its word, the norms, the head."""
-    inside: dict[tuple[str, str], int] = {}
-    for layer in plan.layers:
-        for name, kind, parameters in layer_parts(layer):
-            inside[name, kind] = inside.get((name, kind), 0) + parameters
-    names = plan.parameters()
-    yield Part(
-        "embedding", "embedding", sum(names[name].count for name in names if name.startswith("embed."))
-    )
-    yield from (Part(name, kind, parameters) for (name, kind), parameters in inside.items())
-    yield Part("final norm", "norm", norm_size(plan.norm, plan.sizes.hidden_size))
+    """Every part once: the table, each block by its word, the norms, the head."""
+    tensors = plan.parameters()
+    yield Part("embedding", "embedding", size_under("embed.", tensors))
+    blocks = [mixer for layer in plan.layers for _, mixer in layer.mixers()]
+    for name, kind in dict.fromkeys((mixer.word, mixer.block.kind) for mixer in blocks):
+        yield Part(name, kind, sum(size_of(mixer) for mixer in blocks if mixer.word == name))
+    yield Part("norms of the layers", "norm", size_under("layers.", tensors) - sum(map(size_of, blocks)))
+    yield Part("final norm", "norm", size_under("norm.", tensors))
     kind = f"{plan.head.kind}, tied" if plan.head.tied else plan.head.kind
-    yield Part("head", kind, sum(names[name].count for name in names if name.startswith("head.")))
+    yield Part("head", kind, size_under("head.", tensors))
 
 
-def layer_parts(layer: LayerPlan) -> Iterator[tuple[str, str, int]]:
-    """Name, kind and parameters of the blocks of one layer, and of its norms together."""
-    for _, mixer in layer.mixers():
-        own = sum(param.count for _, param in mixer.declared.parameters())
-        yield mixer.word, mixer.block.kind, own
-    norms = [
-        norm_size(norm, chain.width)
-        for _, chain in layer.chains()
-        for branch in chain.branches
-        for _, norm in branch.norms()
-    ]
-    if norms:
-        yield "norms of the layers", "norm", sum(norms)
+def size_of(mixer: MixerPlan) -> int:
+    """Parameters of one block."""
+    return sum(param.count for _, param in mixer.declared.parameters())
 
 
-def norm_size(norm: Norm, width: int) -> int:
-    """Parameters of one norm."""
-    return sum(param.count for _, param in norm_parameters("", norm, width))
+def size_under(prefix: str, tensors: Mapping[str, Param]) -> int:
+    """Parameters whose names begin in the same way."""
+    return sum(param.count for name, param in tensors.items() if name.startswith(prefix))
