@@ -46,12 +46,14 @@ def block_definitions(catalog: Catalog) -> Schema:
     own = Spec.model_json_schema()["$defs"]["BlockEntry"]["properties"]
     definitions: Schema = {}
     for kind in catalog.offers:
-        definitions |= kind_definitions(kind, catalog[kind], own["extends"])
+        definitions |= kind_definitions(kind, catalog[kind], own)
     branches = {
         "title": "branches",
-        "description": own["branches"]["description"],
         "type": "object",
-        "properties": {"branches": own["branches"]["anyOf"][0]},
+        "properties": {
+            **{key: only_null(own[key]) for key in ("kind", "extends")},
+            "branches": own["branches"],
+        },
         "required": ["branches"],
         "additionalProperties": False,
     }
@@ -60,14 +62,20 @@ def block_definitions(catalog: Catalog) -> Schema:
     return {**definitions, "BlockEntry": entry}
 
 
-def kind_definitions(kind: str, block: type[Block], extends: Schema) -> Schema:
+def kind_definitions(kind: str, block: type[Block], own: Schema) -> Schema:
     """One kind with its options, and what those refer to."""
     schema = block.model_json_schema()
     inner = {key: value for key, value in schema.pop("$defs", {}).items()}
-    tag = {"description": f"The kind of block: {kind}.", "const": kind}
-    properties = {"kind": tag, "extends": extends, **schema["properties"]}
+    tag = {"description": f"The kind of block: {kind}.", "enum": [kind, None]}
+    entry = {"kind": tag, "extends": own["extends"], "branches": only_null(own["branches"])}
     needed = ["kind", *schema.pop("required", [])]
+    properties = {**entry, **schema["properties"]}
     return {**inner, name(kind): {**schema, "title": kind, "properties": properties, **demand(needed)}}
+
+
+def only_null(schema: Schema) -> Schema:
+    """The same key where it means nothing."""
+    return {"description": schema["description"], "type": "null"}
 
 
 def name(kind: str) -> str:

@@ -13,40 +13,7 @@ import yaml
 import composer
 from composer.errors import CallError, Problem, SpecError
 
-TINY = """\
-composer: 1
-name: tiny
-vocab_size: 64
-hidden_size: 32
-max_position_embeddings: 128
-norm: {kind: rms, eps: 1.0e-5}
-layer:
-  - {norm: rms, mix: mixer}
-  - {norm: rms, mix: mlp}
-pattern: full, swa×3
-layers: 8
-blocks:
-  full:
-    kind: attention
-    num_attention_heads: 4
-    num_key_value_heads: 2
-    head_dim: 8
-    rope: {type: default, theta: 10000.0}
-  swa:
-    extends: full
-    sliding_window: 16
-  mlp:
-    kind: mlp
-    intermediate_size: 64
-    hidden_act: silu
-    gated: true
-overrides:
-  - at: -1
-    set: {sliding_window: null}
-head: {tied: false, bias: false}
-init:
-  linear: {distribution: normal, spread: 0.02}
-"""
+TINY = Path(__file__).with_name("spec_right.yaml").read_text(encoding="utf-8")
 TABLE = Path(__file__).with_name("spec_mistakes.yaml")
 REWRITE = os.environ.get("COMPOSER_GOLDEN") == "1"
 MISTAKES = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
