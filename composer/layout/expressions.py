@@ -35,6 +35,13 @@ class Expression:
         """Its value where `names` are plain data.  Raises `ExpressionProblem`."""
         return _Evaluation(self.text, names).value(self.root)
 
+    def present(self, names: Mapping[str, Any]) -> Any:
+        """Its value, which may be missing only where the text says `absent`.  Raises `ExpressionProblem`."""
+        value = self.value(names)
+        if isinstance(value, Absent) and value != ABSENT:
+            raise ExpressionProblem(f"{value.name} is not there", 0, len(self.text))
+        return value
+
     def keys_of(self, name: str) -> set[str]:
         """Every K that the text reads as `name.K`."""
         return set(_keys(self.root, name))

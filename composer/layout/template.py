@@ -32,7 +32,7 @@ class Template:
         return _expressions(self._tree)
 
     def fill(self, names: Mapping[str, Any]) -> Any:
-        """The data with every expression replaced by its value; a key whose value is absent is left out.
+        """The data with every expression replaced by its value; a key whose value is `absent` is left out.
 
         Raises `UnfilledError`.
         """
@@ -66,7 +66,7 @@ def _expressions(tree: Any) -> Iterator[Expression]:
 def _filled(tree: Any, path: Path, names: Mapping[str, Any], failed: list[Any]) -> Any:
     if isinstance(tree, Expression):
         try:
-            return tree.value(names)
+            return tree.present(names)
         except ExpressionProblem as problem:
             failed.append((path, tree, problem))
             return None
