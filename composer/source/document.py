@@ -79,6 +79,8 @@ class Document:
     data: Any
     root: Node = field(repr=False)
     lines: Lines = field(repr=False)
+    # Patterns are long and asked about word by word: what `_aligned` gave for a node, by its id.
+    _found: dict[int, list[int] | None] = field(default_factory=dict, repr=False)
 
     def place(self, path: Path, key: bool = False) -> Place:
         """Where the value at `path` stands, or its key; if absent, the key of the nearest ancestor."""
@@ -116,6 +118,12 @@ class Document:
         return name, node, True
 
     def _offsets(self, node: Node) -> list[int] | None:
+        """What `_aligned` gives, looked for once a node."""
+        if id(node) not in self._found:
+            self._found[id(node)] = self._aligned(node)
+        return self._found[id(node)]
+
+    def _aligned(self, node: Node) -> list[int] | None:
         """The offset in the text of each character of a scalar.
 
         Folding changes white space only, so the n-th visible character of the value is the n-th of the

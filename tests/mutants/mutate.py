@@ -28,7 +28,8 @@ STRINGS = [
     "__class__",
     "<s>", "float16", "bfloat16", "torch.float32", "float64", "int8", "F32", "F16", "BF16", "F8_E4M3", "I64", "BOOL",
     "a" * 300, "z" * 70_000, "(" * 200, "a,b" * 2000, "((a×999)×999)×999", "a×99999999999999999999", "8..15", "0..0",
-    "5..1", "full[0]", "silu", "gelu", "yarn", "dynamic", "longrope", "llama3", "linear", "proportional", "attention", "mlp",
+    "5..1", "full[0]", "silu", "gelu", "yarn", "dynamic", "longrope", "llama3", "linear", "proportional",
+    "attention", "mlp",
 ]  # fmt: skip
 CONSTANTS = [None, True, False]
 LOOKALIKES = str.maketrans("aceopxyskAB", "асеорхуѕкАВ")
@@ -204,7 +205,8 @@ IN_LISTS: list[Change] = [put, put, tweak, tweak, tweak, remove, swap, repeat]
 
 TOKENS = [
     *"\t\n\r \"'#&*!|>%@`{}[]()+,:?-~<.=\\×0_/", "\0", "\ufeff", "\u2028", "<<: ", "---\n", "...\n", "&a ", "*a",
-    "!!int ", "- ", "017", ".inf", "1e999", "NaN", "Infinity", "-0", "\\ud800", "\\x", '{"', '"}', "×3", "x3", "+mlp", "rest",
+    "!!int ", "- ", "017", ".inf", "1e999", "NaN", "Infinity", "-0", "\\ud800", "\\x", '{"', '"}', "×3", "x3", "+mlp",
+    "rest",
 ]  # fmt: skip
 
 

@@ -6,8 +6,10 @@ import io
 import os
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 import yaml
@@ -22,8 +24,8 @@ from . import judge, mutate, plausible
 
 HERE = Path(__file__).parent / "specs"
 SEEDS = [*sorted(HERE.glob("*.yaml")), *sorted(specs_folder().glob("*.yaml"))]
-MOST_SHOWN = 1000  # layers; every one may be different, and the text is as long as the model is deep
-MOST_BUILT = 64
+MOST_SHOWN = 100  # layers; every one may be different, and the text is as long as the model is deep
+MOST_BUILT = 16
 MOST_RUN = 50_000  # parameters
 
 
@@ -49,10 +51,10 @@ class Specs:
         self.file.write_bytes(mutant)
 
     def mutant(self, draw: Random, seed: Path) -> bytes:
-        raw = seed.read_bytes()
+        raw, data = sound(seed)
         if draw.random() < 0.25:
             return mutate.damaged(draw, raw, 2)
-        edited = draw.choice([mutate, plausible]).edited(draw, yaml.safe_load(raw))
+        edited = draw.choice([mutate, plausible]).edited(draw, data)
         written = mutate.as_yaml(draw, edited)
         return mutate.damaged(draw, written, 2) if draw.random() < 0.1 else written
 
@@ -75,6 +77,13 @@ class Specs:
         base = (self.folder / "base.yaml").read_bytes()
         changed = "" if base == (HERE / "base.yaml").read_bytes() else f"base.yaml:\n{base!r}\n"
         return f"{changed}{self.file.read_bytes()!r}"
+
+
+@cache
+def sound(seed: Path) -> tuple[bytes, Any]:
+    """The text of a seed and its data."""
+    raw = seed.read_bytes()
+    return raw, yaml.safe_load(raw)
 
 
 def odd_files(folder: Path, suffix: str) -> None:

@@ -98,6 +98,13 @@ def test_many_mistakes_in_little_time(blocks: str) -> None:
     assert judge.outcome(lambda: composer.resolve(composer.read_spec(changed))) in ("E321", "E323", "E324")
 
 
+def test_arguments_at_many_layers_in_little_time() -> None:
+    """The whole pattern was read again for each argument of each layer."""
+    words = ",".join(f"full(sliding_window={n})" for n in range(1, 600))
+    changed = BASE.replace("pattern: full", f"pattern: '{words}'\nlayers: {16 * 599}")
+    assert "fine" == judge.outcome(lambda: composer.resolve(composer.read_spec(changed)))
+
+
 def test_a_long_line_is_cut_around_the_mistake() -> None:
     """Each of fifty problems showed the same two thousand characters, and none of them what it was about."""
     with pytest.raises(SpecError) as caught:
