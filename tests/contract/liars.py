@@ -299,10 +299,10 @@ class Gained(Module):
 
 
 class SaysInit(Honest):
-    """Its parameters are drawn as nothing that a spec can say."""
+    """One of its parameters is of a kind that no spec can name."""
 
     def declares(self, site: Site) -> Declared:
-        return super().declares(site).model_copy(update={"params": {"gain": Param(shape=(3,), init="gain")}})
+        return super().declares(site).model_copy(update={"params": {"gain": Param(shape=(3,), init="Gain?")}})
 
     def build(self, site: Site) -> Any:
         return Gained(self, site)
