@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NoReturn
 
 import yaml
@@ -39,13 +40,13 @@ def read_document(text: str, name: str) -> Document:
 
 
 def _check_characters(lines: Lines) -> None:
-    found = list(_FORBIDDEN.finditer(lines.text))
+    found = _FORBIDDEN.finditer(lines.text)
     problems = [
         Problem("E104", f"character U+{ord(match.group()):04X} is not allowed", lines.place(*match.span()))
-        for match in found[:MAX_SHOWN]
+        for match in islice(found, MAX_SHOWN)
     ]
     if problems:
-        raise SpecError(*problems, *not_shown(len(found) - MAX_SHOWN))
+        raise SpecError(*problems, *not_shown(sum(1 for _ in found)))
 
 
 def _shown(problems: list[Problem]) -> list[Problem]:

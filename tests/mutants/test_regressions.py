@@ -101,7 +101,7 @@ def test_many_mistakes_in_little_time(blocks: str) -> None:
 def test_arguments_at_many_layers_in_little_time() -> None:
     """The whole pattern was read again for each argument of each layer."""
     words = ",".join(f"full(sliding_window={n})" for n in range(1, 600))
-    changed = BASE.replace("pattern: full", f"pattern: '{words}'\nlayers: {16 * 599}")
+    changed = BASE.replace("pattern: full", f"pattern: '{words}'\nlayers: {4 * 599}")
     assert "fine" == judge.outcome(lambda: composer.resolve(composer.read_spec(changed)))
 
 
