@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import shutil
+from typing import Any
 
 import click
 
@@ -53,14 +54,14 @@ def formatted(file: str) -> tuple[str, str]:
     document = read_file(file)
     before = document.text
     written = document.data.get("pattern") if isinstance(document.data, dict) else None
-    parts: dict[Path, object] = {("pattern",): written}
+    parts: dict[Path, Any] = {("pattern",): written}
     if isinstance(written, list):
         parts = {("pattern", number): part for number, part in enumerate(written)}
     if not parts or not all(isinstance(part, str) for part in parts.values()):
-        return before, before
-    read_pattern(list(map(str, parts.values())), document, ("pattern",))
+        return before, before  # no pattern of its own, or one that `check` refuses
+    read_pattern(written or "", document)
     for path, part in parts.items():
-        form = canonical(str(part))
+        form = canonical(part)
         if form != part:
             document = read_document(with_scalar(document, path, form), file)
     return before, document.text

@@ -64,7 +64,10 @@ def verb(
     it is -, it is read from stdin. An option of sampling (temperature, top-k, top-p, min-p, seed) turns
     sampling on; without one the most likely token is taken, unless the model's own defaults say otherwise.
     """
+    from composer.generate.options import GenerationOptions
+
     settings = sampled(given(options))
+    GenerationOptions(**settings)
     loaded = loaded_model(model, {"device": device, "dtype": dtype, "attention": attention})
     results = [one(loaded, prompt, settings, quiet, as_json) for prompt in texts(prompts)]
     if as_json:

@@ -14,7 +14,6 @@ from composer.errors import Problem, printable
 
 # What a terminal that knows no better can still show; `*` is a repeat in a pattern just as `×` is.
 _PLAIN = {"×": "*", "…": "...", "·": ".", "→": "->", "–": "-"}
-_MOST_SHOWN = 50
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
@@ -49,12 +48,9 @@ def talk(text: str, end: str = "\n") -> None:
 
 
 def tell(problems: Iterable[Problem]) -> None:
-    """Every problem for people, as far as anyone reads."""
-    every = list(problems)
-    for problem in every[:_MOST_SHOWN]:
+    """Every problem for people."""
+    for problem in problems:
         talk(str(problem))
-    if len(every) > _MOST_SHOWN:
-        talk(f"{len(every) - _MOST_SHOWN:,} more problems are not shown; --json gives all of them")
 
 
 def warn(message: object, *_: object, **__: object) -> None:
