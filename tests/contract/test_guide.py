@@ -1,0 +1,80 @@
+"""The guide for authors of blocks: its plugin works as written, and its table of checks is the kit's."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import composer
+import composer.nn
+import composer.testing
+from composer.testing import check_block, contract_checks
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-block.md").read_text(encoding="utf-8")
+OPTIONS, MODULE, TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+SPEC = """
+composer: 1
+name: echoes
+vocab_size: 20
+hidden_size: 8
+norm: {kind: rms, eps: 1.0e-5}
+pattern: echo×2
+blocks:
+  echo: {kind: echo, window: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """The package of the guide, imported."""
+    folder = tmp_path_factory.mktemp("plugin")
+    (folder / "my_echo").mkdir()
+    (folder / "my_echo/__init__.py").write_text(OPTIONS, encoding="utf-8")
+    (folder / "my_echo/module.py").write_text(MODULE, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("my_echo")
+    sys.path.remove(str(folder))
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_echo"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("check", [name for name in contract_checks() if name != "compiling"])
+def test_the_plugin_keeps_the_contract(plugin: ModuleType, check: str) -> None:
+    """By the samples of the guide's own test."""
+    names: dict[str, list[composer.Block]] = {}
+    exec(TEST, names)
+    for block in names["SAMPLES"]:
+        check_block(block, checks=[check])
+
+
+def test_the_plugin_in_a_model(plugin: ModuleType) -> None:
+    """It is offered through the hook, stands in a spec, and generates."""
+    plan = composer.resolve(composer.read_spec(SPEC), composer.catalog(plugin))
+    model = composer.build(plan, seed=0)
+    ids = model.generate(torch.tensor([[1, 2, 3]]), max_new_tokens=5)
+
+    assert (1, 8) == tuple(ids.shape)
+
+
+def test_the_table_of_checks() -> None:
+    """Every check in its order, with the sentence of its docstring."""
+    section = GUIDE.split("## The test")[1].split("## Rules")[0]
+    table = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE)
+    expected = [(name, (check.__doc__ or "").splitlines()[0]) for name, check in contract_checks().items()]
+
+    assert expected == table
+
+
+@pytest.mark.parametrize("door", [composer, composer.nn, composer.testing], ids=lambda door: door.__name__)
+def test_the_promised_names(door: ModuleType) -> None:
+    """What the guide promises is there, and public."""
+    (row,) = re.findall(rf"^\| `{door.__name__}` \| (.*) \|$", GUIDE, re.MULTILINE)
+
+    assert set(re.findall(r"`(\w+)`", row)) <= set(door.__all__)
