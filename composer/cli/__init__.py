@@ -6,11 +6,16 @@ wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line (by default this process's) and return its exit code; never raises."""
-    from composer.cli.run import run
+    """Run one command line (by default this process's) and return its exit code."""
+    try:
+        from composer.cli.run import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # also while modules are loaded
+        print("interrupted", file=sys.stderr)
+        return 130

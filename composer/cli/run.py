@@ -13,12 +13,12 @@ from composer.cli import output
 from composer.cli.verbs import PROGRAM, verbs
 from composer.errors import CallError, ComposerError, UsageError
 
-FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+FINE, FAILED, USAGE = 0, 1, 2
 DEBUG = "COMPOSER_DEBUG"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of a command line."""
+    """The exit code of a command line.  Raises KeyboardInterrupt, and under --debug what should not happen."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     output.prepare()
     # The process is one command: a warning is a line of talk in it, whoever raises it.
@@ -31,9 +31,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         output.talk(usage(error))
         return USAGE
-    except (click.Abort, KeyboardInterrupt):
-        output.talk("interrupted")
-        return INTERRUPTED
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except BrokenPipeError:
         output.close_quietly()
         return FINE

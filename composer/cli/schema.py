@@ -13,7 +13,7 @@ from composer.cli.verbs import Verb
     examples=(
         "schema > spec.schema.json",
         'schema | jq \'."$defs"["block attention"]\'',
-        "COMPOSER_PLUGINS=attention,mlp arch-composer schema",
+        "COMPOSER_PLUGINS=attention arch-composer schema",
     ),
 )
 def verb() -> None:

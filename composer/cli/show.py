@@ -15,7 +15,7 @@ DTYPES = ("bfloat16", "float16", "float32", "float64")
     examples=(
         "show my-model.yaml",
         "show pocket-mistral --context 100000 --batch 8 --set blocks.swa.sliding_window=1024",
-        "show 'swa, full' --like pocket-mistral --plan",
+        "show 'swa, swa(sliding_window=null)' --like pocket-mistral --plan",
     ),
 )
 @click.argument("model")

@@ -54,7 +54,8 @@ class Verb(click.Command):
         """The examples, each on a line of its own."""
         with formatter.section("Examples"):
             for example in self.examples:
-                formatter.write(f"{'':>{formatter.current_indent}}{PROGRAM} {example}\n")
+                words = example if PROGRAM in example else f"{PROGRAM} {example}"
+                formatter.write(f"{'':>{formatter.current_indent}}{words}\n")
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; under `--json` the problems go to stdout as well."""
