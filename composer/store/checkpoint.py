@@ -171,7 +171,10 @@ def _nothing_there(path: Path) -> None:
 
 
 def _instead(path: Path) -> str:
-    names = sorted(entry.name for entry in path.iterdir())
+    try:
+        names = sorted(os.listdir(path))
+    except OSError as error:
+        return reason(error)
     if any(name.endswith((".bin", ".pt", ".pth")) for name in names):
         return "pickled weights can run code when opened and are not read; convert them to safetensors first"
     others = [name for name in names if name.endswith(".safetensors")]

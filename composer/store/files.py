@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import WeightsError, fail
 
+T = TypeVar("T")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\:]")
 
 
@@ -61,3 +64,29 @@ def read_small(path: Path, most: int = 64 << 20) -> bytes:
 def reason(error: BaseException) -> str:
     """What the system said, without its numbers and the name again."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def one_version(folder: Path, read: Callable[[], T]) -> T:
+    """What `read` makes of a folder, all of it from one version even while another process replaces the folder.
+
+    Raises `WeightsError` E502 when the folder never stays long enough, and what `read` raises.
+    """
+    for _ in range(5):
+        before = _identity(folder)
+        try:
+            found = read()
+        except WeightsError:
+            if _identity(folder) == before:
+                raise
+        else:
+            if _identity(folder) == before:
+                return found
+    fail(WeightsError, "E502", f"{folder} cannot be read: it is replaced again and again")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

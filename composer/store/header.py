@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import WeightsError, fail
 from ..layout.jsontext import JsonProblem, parse_json
 
-MOST_HEADER_BYTES = 64 << 20
+MOST_HEADER_BYTES = 32 << 20
 ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
     "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..errors import WeightsError, fail
+from ..errors import CallError, WeightsError, fail
 from ..layout.family import family_named
 from ..layout.importing import family_of, import_config, read_config, spec_name
 from ..layout.rows import WeightMap, own_names
@@ -20,12 +20,13 @@ from ..reading import read_spec
 from ..resolving import resolve
 from ..spec import Spec
 from .checkpoint import Checkpoint
-from .files import read_small
+from .files import one_version, read_small
 from .materialize import materialize
 
 CONFIG, GENERATION, OWN = "config.json", "generation_config.json", "composer.yaml"
 _DTYPES = {
-    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 }
 
 
@@ -47,22 +48,44 @@ def load(
     cannot be; then nothing is loaded.
     """
     path = Path(folder)
-    checkpoint = Checkpoint.open(path)
-    config = _config(path)
-    dtype = dtype or _named(config) or checkpoint.float_dtype() or torch.float32
-    scan = checkpoint.scan(dtype) if torch.device(device).type == "cpu" else None  # while the model is built
+    device = _device(device)
+    checkpoint, config, generation = one_version(path, lambda: _read(path))
+    dtype = _dtype(dtype or _named(config) or checkpoint.float_dtype() or torch.float32)
+    scan = checkpoint.scan(dtype) if device.type == "cpu" else None  # while the model is built
     plan = resolve(_spec(path, spec, config), head=head)
     model = build(plan, device="meta", dtype=dtype, attention=attention)
     whole = plan.head.kind == "causal-lm"
     materialize(model, _weight_map(plan, config, checkpoint), checkpoint, device, whole, scan)
-    if os.path.lexists(path / GENERATION):
-        model.generation = read_config(read_small(path / GENERATION), str(path / GENERATION))
+    model.generation = generation
     return model
 
 
-def _config(folder: Path) -> dict[str, Any] | None:
-    path = folder / CONFIG
+def _read(folder: Path) -> tuple[Checkpoint, dict[str, Any] | None, dict[str, Any] | None]:
+    """The checkpoint, and the two configurations that may be beside it."""
+    return Checkpoint.open(folder), _config(folder / CONFIG), _config(folder / GENERATION)
+
+
+def _config(path: Path) -> dict[str, Any] | None:
     return read_config(read_small(path), str(path)) if os.path.lexists(path) else None
+
+
+def _device(device: torch.device | str) -> torch.device:
+    """A device that is there."""
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        why = str(error).split("\n")[0]
+        fail(CallError, "E716", f"the device {device!r} cannot be used: {why}", path="device")
+
+
+def _dtype(dtype: torch.dtype) -> torch.dtype:
+    if dtype not in _DTYPES.values():
+        names = ", ".join(f"torch.{name}" for name in _DTYPES)
+        fail(
+            CallError, "E713", f"a model cannot be loaded in {dtype!r}", path="dtype", hint=f"one of: {names}"
+        )
+    return dtype
 
 
 def _spec(folder: Path, spec: Spec | str | Path | None, config: Mapping[str, Any] | None) -> Spec:

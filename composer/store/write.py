@@ -47,13 +47,16 @@ def save_tensors(
     it is given.  A tensor larger than `max_shard_size` bytes has a shard of its own.  Other files of an
     existing folder are kept.
 
-    Raises `WeightsError`: E521 the system refused (disk full, no permission), E522 not a place for a folder.
+    Raises `WeightsError`: E521 the system refused (disk full, no permission), E522 not a place for a folder,
+    E525 tensors without numbers.
     """
     target = Path(folder)
-    _check_target(target)
+    if any(tensor.is_meta for tensor in tensors.values()):
+        fail(WeightsError, "E525", "the model has shapes but no numbers: it was built on the meta device")
     shards = plan_shards(tensors, max_shard_size)
     needed = sum(t.nbytes for t in tensors.values()) + sum(map(len, (files or {}).values()))
     try:
+        _check_target(target)
         _check_space(target, needed)
         with replaced(target, lambda name: _stale(name, more is not None)) as fresh:
             for name, keys in shards.items():
@@ -62,7 +65,7 @@ def save_tensors(
                 _write(fresh / name, content)
             if more is not None:
                 more(fresh)
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         message = f"{target} could not be saved: {reason(error)}; what was there is unchanged"
         fail(WeightsError, "E521", message)
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 import composer
-from composer.errors import WeightsError
+from composer.errors import CallError, WeightsError
 from composer.layout.rows import Row, WeightMap, own_names
 from composer.store import Checkpoint, materialize, save_tensors
 
@@ -103,7 +103,7 @@ def test_no_safetensors_file(tmp_path: Path) -> None:
     (tmp_path / ONE).write_bytes(b"1234567")
     assert f"{ONE}: has 7 bytes and is no safetensors file [E503]" == opened(tmp_path)
     (tmp_path / ONE).write_bytes(b"\xff" * 9)
-    claimed = f"{2**64 - 1} bytes; at most {64 << 20}"
+    claimed = f"{2**64 - 1} bytes; at most {32 << 20}"
     assert f"{ONE}: claims a header of {claimed} [E503]" == opened(tmp_path)
 
 
@@ -280,3 +280,42 @@ def test_layouts(tmp_path: Path) -> None:
         "   hint: add weights: <family> to the spec, or save with layout='composer'"
     )
     assert expected == refused(lambda: composer.save(model, tmp_path / "m"), tmp_path)
+
+
+def test_numbers_that_are_not_there(tmp_path: Path) -> None:
+    """E525: a model on the meta device has nothing to save."""
+    model = composer.build(composer.resolve(composer.read_spec("pocket-mistral")), device="meta")
+    expected = "the model has shapes but no numbers: it was built on the meta device [E525]"
+    assert expected == refused(lambda: composer.save(model, tmp_path / "m"), tmp_path)
+
+
+def called(folder: Path, **options: Any) -> str:
+    """What `load` says of its arguments."""
+    save_file({"t": torch.zeros(2)}, folder / ONE)
+    with pytest.raises(CallError) as caught:
+        composer.load(folder, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, "bfloat16"])
+def test_precisions_that_no_model_has(dtype: Any, tmp_path: Path) -> None:
+    """E713 lists those that there are."""
+    known = "torch.float32, torch.bfloat16, torch.float16, torch.float64"
+    expected = f"dtype: a model cannot be loaded in {dtype!r} [E713]\n   hint: one of: {known}"
+    assert expected == called(tmp_path, dtype=dtype)
+
+
+def test_devices_that_are_not_there(tmp_path: Path) -> None:
+    """E716 gives torch's reason in one line."""
+    words = called(tmp_path, device="abacus").splitlines()
+    assert words[0].startswith("device: the device 'abacus' cannot be used: Expected one of cpu, cuda")
+    assert words[0].endswith("[E716]")
+
+
+def test_a_folder_that_is_never_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E502 when every attempt sees another folder under the name."""
+    numbers = iter(range(100))
+    monkeypatch.setattr("composer.store.files._identity", lambda folder: (0, next(numbers)))
+    save_file({"t": torch.zeros(2)}, tmp_path / ONE)
+    expected = "F cannot be read: it is replaced again and again [E502]"
+    assert expected == refused(lambda: composer.load(tmp_path), tmp_path)

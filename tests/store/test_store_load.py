@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,25 @@ def test_parts_of_a_folder_that_are_not_there(tmp_path: Path) -> None:
         with pytest.raises(ComposerError) as caught:
             composer.load(tmp_path / name)
         assert "E501" == caught.value.code
+
+
+def test_a_folder_that_is_replaced_meanwhile(single: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is read comes from one version of the folder, the newer one here."""
+    model = composer.load(single)
+    real = composer.layout.importing.read_config
+    changed = []
+
+    def slow(text: bytes, name: str) -> dict[str, Any]:
+        if not changed:
+            changed.append(name)
+            other = {name: value + 1 for name, value in model.state_dict().items()}
+            model.load_state_dict(other)
+            composer.save(model, single)
+        return real(text, name)
+
+    monkeypatch.setattr(sys.modules["composer.store.load"], "read_config", slow)
+    again = composer.load(single)
+
+    assert changed
+    assert torch.equal(model.norm.weight, again.norm.weight)
+    assert {"bos_token_id": 1, "eos_token_id": 2} == again.generation
