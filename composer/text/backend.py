@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from composer.errors import Problem, TextError, fail
 from composer.text.files import MOST_TOKENIZER, place_in, read_bytes, text_of
-from composer.text.growth import check_growth
+from composer.text.growth import check_growth, check_tables
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -23,6 +23,7 @@ def open_backend(file: Path) -> tuple[Backend, dict[str, Any] | None]:
     from tokenizers import Tokenizer as Backend
 
     text = text_of(read_bytes(file, MOST_TOKENIZER), file, "E602")
+    check_tables(text, file)
     try:
         backend = Backend.from_str(text)
         padding = backend.padding

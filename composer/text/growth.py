@@ -1,19 +1,35 @@
-"""How much longer than its text a tokenizer's own rules can make it: a few lines of JSON must not fill the memory."""
+"""What a few lines of JSON could fill the memory with: rules that multiply a text, tables that lie about their size."""
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import TextError, fail
+from composer.errors import Place, TextError, fail
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 MOST = 64.0
 """Published normalisers reach 3, by writing the three bytes of a word mark for one space."""
+
+_CHARSMAP = re.compile(r'"precompiled_charsmap"\s*:\s*"([A-Za-z0-9+/]{0,6})([^"]*)"')
+
+
+def check_tables(text: str, file: Path) -> None:
+    """Raise TextError E602 for a compiled normaliser that claims more bytes than it has.
+
+    The library takes memory for the claim, and ends the process where there is none.
+    """
+    for found in _CHARSMAP.finditer(text):
+        claimed = int.from_bytes(base64.b64decode(f"{found[1]:A<8}")[:4], "little")
+        if claimed > len(found[0]):
+            message = f"this is not a tokenizer: its precompiled_charsmap claims {claimed:,} bytes, more than it has"
+            fail(TextError, "E602", message, place=Place(str(file), 1, 1), hint="is the download complete?")
 
 
 def check_growth(backend: Backend, file: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 import composer
 from composer.entries import RESERVED, TAKEN
-from composer.errors import SpecError
+from composer.errors import SpecError, TextError
 from composer.nn.layer import ChainModule, Layer
 
-from . import judge
+from . import judge, texts
 
 BASE = """\
 composer: 1
@@ -116,3 +119,13 @@ def test_a_long_line_is_cut_around_the_mistake() -> None:
 def test_a_mebibyte_of_one_mistake() -> None:
     """Every forbidden character was told before the list was cut."""
     assert "E104" == judge.outcome(lambda: composer.read_spec("a: 1\n" + "\x01" * (2**20 - 10)))
+
+
+def test_a_compiled_normaliser_that_lies_about_its_size(tmp_path: Path) -> None:
+    """The library asked for 5.9 GB and ended the process."""
+    normalizer = {"type": "Precompiled", "precompiled_charsmap": "longrope"}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**texts.UNIGRAM, "normalizer": normalizer}))
+    with pytest.raises(
+        TextError, match=r"precompiled_charsmap claims 2,933,950,870 bytes, more than it has \[E602\]"
+    ):
+        composer.load_tokenizer(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -42,8 +43,10 @@ BPE = PARTS | {
         "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, **BYTES, **PIECES},
         "merges": [["d", "e"], ["de", "f"], ["i", "n"], ["▁", "in"]]},
 }  # fmt: skip
+# A trie of 1,024 bytes that maps nothing, behind its length.
+CHARSMAP = base64.b64encode((1024).to_bytes(4, "little") + bytes(1025)).decode()
 UNIGRAM = PARTS | {
-    "normalizer": {"type": "Precompiled", "precompiled_charsmap": "ALQCAACEAAAAAACAAQAAgMz8AgC4BQAAhyIAgMzkAgC4PQAA"},
+    "normalizer": {"type": "Precompiled", "precompiled_charsmap": CHARSMAP},
     "padding": {"strategy": {"Fixed": 20}, "direction": "Left", "pad_to_multiple_of": 8, "pad_id": 0, "pad_type_id": 0,
         "pad_token": "<unk>"},
     "truncation": {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0},
@@ -63,7 +66,6 @@ WORDS = PARTS | {
     "model": {"type": "WordPiece", "unk_token": "<unk>", "continuing_subword_prefix": "##",
         "max_input_chars_per_word": 100, "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "def": 3, "##in": 4, "a": 5}},
 }  # fmt: skip
-SOUND = {"bpe": BPE, "unigram": {**UNIGRAM, "normalizer": None}, "words": WORDS}
 SEEDS = [BPE, UNIGRAM, WORDS]
 CONFIG: dict[str, Any] = {
     "add_bos_token": True, "bos_token": "<s>", "eos_token": {"content": "</s>", "__type": "AddedToken", **RULES},
