@@ -5,12 +5,13 @@ from __future__ import annotations
 from .activations import activation
 from .attend import attend
 from .build import build
-from .cache import HybridCache, Keys
+from .cache import HybridCache
 from .functional import layer_norm, rms_norm
 from .layer import At, Mixer
 from .linears import LinearGroup
 from .model import Model, ModelOutput
 from .rope import rotate
+from .slots import Keys
 from .step import Step
 
 __all__ = [

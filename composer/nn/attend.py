@@ -16,7 +16,7 @@ from torch import Tensor
 from composer.block import Causal
 from composer.errors import CallError, did_you_mean, fail
 
-from .cache import Keys
+from .slots import Keys
 from .step import Step
 
 if TYPE_CHECKING:

@@ -1,206 +1,20 @@
 """The hybrid cache: what every layer remembers, and every operation over it.
 
-Lengths live once, per row, on the host; what a slot holds and where is derived from them.  A ring of
-capacity C holds at slot s the position `last - (last - s) % C`; nothing else is stored about it.
-
-B batch, T tokens in this call, S tokens looked at.
+Lengths live once, per row, on the host; what a slot holds and where is derived from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from operator import index
 
 import torch
-from torch import Tensor
 
-from composer.block import Slot
 from composer.errors import CacheError, fail
 from composer.plan import Plan
 
+from .slots import KeyValues
 from .step import Step
-
-
-@dataclass(frozen=True)
-class Keys:
-    """What a call may look at.
-
-    `values` are (B, heads, S, dim) each.  `positions(step)` gives (B or 1, S) row indices, negative where a
-    key is not real; `where` names them within the call.  When every row looks at the same real positions,
-    `oldest` is the smallest of them, and `ordered` says whether key j is at `oldest + j`.
-    """
-
-    values: tuple[Tensor, ...]
-    where: tuple[str | int, ...]
-    make: Callable[[], Tensor]
-    oldest: int | None = None
-    ordered: bool = False
-
-    def positions(self, step: Step) -> Tensor:
-        """(B or 1, S), made once for all slots that hold the same positions."""
-        return step.once(self.where, self.make)
-
-
-def ordered(step: Step, values: tuple[Tensor, ...], oldest: int) -> Keys:
-    """Keys of alike rows, in the order of their positions."""
-    end = oldest + values[0].shape[2]
-    return Keys(
-        values,
-        ("ordered", oldest, end),
-        lambda: torch.arange(oldest, end, device=step.device)[None],
-        oldest,
-        True,
-    )
-
-
-def own_keys(step: Step, values: tuple[Tensor, ...]) -> Keys:
-    """The keys of this very call, where nothing earlier is remembered."""
-    if step.start is not None:
-        return ordered(step, values, step.start)
-    return Keys(values, ("own",), lambda: real_indices(step))
-
-
-def real_indices(step: Step) -> Tensor:
-    """(B, T) row index of each token of this call, -1 for pads."""
-    indices = step.indices
-    return indices if step.valid is None else torch.where(step.valid, indices, -1)
-
-
-class KeyValues:
-    """The tensors of one `kv` slot: (B, heads, capacity, dim) each, a ring when it has a window."""
-
-    def __init__(
-        self,
-        slot: Slot,
-        batch: int,
-        max_length: int | None,
-        rollback: int,
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> None:
-        self.slot, self.rollback = slot, rollback
-        self.grows = max_length is None
-        capacity = slot.capacity(max_length if max_length is not None else 0, rollback)
-        self.tensors = tuple(
-            torch.zeros(batch, shape[0], capacity, *shape[1:], dtype=dtype, device=device)
-            for shape in slot.tensors.values()
-        )
-
-    @property
-    def capacity(self) -> int:
-        """Tokens a row has room for."""
-        return self.tensors[0].shape[2]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes allocated."""
-        return sum(t.numel() * t.element_size() for t in self.tensors)
-
-    def put(self, step: Step, values: tuple[Tensor, ...]) -> Keys:
-        """Remember this call's values and return what its tokens may look at."""
-        end = max(start + count for start, count in zip(step.starts, step.counts, strict=True))
-        self._reserve(end)
-        if self.slot.window is None:
-            return self._put_full(step, values, end)
-        return self._put_ring(step, values, end, self.slot.window)
-
-    def _reserve(self, end: int) -> None:
-        """Grow, by doubling, where no length was declared."""
-        most = self.slot.capacity(end, self.rollback)
-        if not self.grows or most <= self.capacity:
-            return
-        room = self.slot.capacity(max(64, 2 * end), self.rollback)
-        grown = tuple(t.new_zeros(*t.shape[:2], room, *t.shape[3:]) for t in self.tensors)
-        for new, old in zip(grown, self.tensors, strict=True):
-            new[:, :, : self.capacity] = old
-        self.tensors = grown
-
-    def _put_full(self, step: Step, values: tuple[Tensor, ...], end: int) -> Keys:
-        if step.start is not None:
-            for buffer, value in zip(self.tensors, values, strict=True):
-                buffer[:, :, step.start : end] = value
-        else:
-            self._scatter(step, values)
-        if all(start == 0 for start in step.starts):
-            return own_keys(step, values)
-        held = tuple(buffer[:, :, :end] for buffer in self.tensors)
-        if step.start is not None:
-            return ordered(step, held, 0)
-        return Keys(held, ("held", end), lambda: held_positions(step, end))
-
-    def _put_ring(self, step: Step, values: tuple[Tensor, ...], end: int, window: int) -> Keys:
-        room = self.capacity
-        if end <= room:  # the ring has not turned yet: it is a plain buffer
-            return self._put_full(step, values, end)
-        if step.width > room - (window - 1):  # writing first would lose keys that its first token sees
-            keys = self._joined(step, values)
-            self._scatter(step, values)
-            return keys
-        self._scatter(step, values)
-        oldest = None if step.start is None else end - room
-        return Keys(self.tensors, ("ring", room), lambda: ring_positions(step, room, counted=True), oldest)
-
-    def _joined(self, step: Step, values: tuple[Tensor, ...]) -> Keys:
-        """A chunk longer than the slack: what the ring still offers, in order, followed by the chunk."""
-        if all(start == 0 for start in step.starts):
-            return own_keys(step, values)
-        room = self.capacity
-        if step.start is None:
-            joined = tuple(torch.cat(pair, dim=2) for pair in zip(self.tensors, values, strict=True))
-            return Keys(
-                joined,
-                ("joined", room),
-                lambda: torch.cat([ring_positions(step, room), real_indices(step)], dim=1),
-            )
-        start = step.start
-        kept = min(start, room)
-        order = step.once(
-            ("order", room), lambda: torch.arange(start - kept, start, device=step.device) % room
-        )
-        joined = tuple(
-            torch.cat([buffer.index_select(2, order), value], dim=2)
-            for buffer, value in zip(self.tensors, values, strict=True)
-        )
-        return ordered(step, joined, start - kept)
-
-    def _scatter(self, step: Step, values: tuple[Tensor, ...]) -> None:
-        """Write the real tokens of each row, the newest that fit, to `position % capacity`."""
-        room = self.capacity
-        if step.start is not None:
-            first = max(0, step.width - room)
-            where = step.once(("slots", room), lambda: step.indices[0, first:] % room)
-            for buffer, value in zip(self.tensors, values, strict=True):
-                buffer.index_copy_(2, where, value[:, :, first:])
-            return
-        rows, tokens, slots = step.once(("scatter", room), lambda: scatter_plan(step, room))
-        for buffer, value in zip(self.tensors, values, strict=True):
-            buffer.transpose(1, 2)[rows, slots] = value.transpose(1, 2)[rows, tokens]
-
-
-def held_positions(step: Step, end: int) -> Tensor:
-    """(B, end): position j where row b has reached it after this call, else -1."""
-    reached = step.tensor([start + count for start, count in zip(step.starts, step.counts, strict=True)])
-    held = torch.arange(end, device=step.device).expand(len(step.starts), end)
-    return torch.where(held < reached[:, None], held, -1)
-
-
-def ring_positions(step: Step, room: int, counted: bool = False) -> Tensor:
-    """(B, room): the position each ring slot holds before this call (or after it, `counted`), negative if none."""
-    counts = step.counts if counted else (0,) * len(step.counts)
-    last = step.tensor([start + count - 1 for start, count in zip(step.starts, counts, strict=True)])[:, None]
-    return last - (last - torch.arange(room, device=step.device)) % room
-
-
-def scatter_plan(step: Step, room: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, token and ring slot of every token of this call that is to be remembered."""
-    triples = [
-        (row, token, (start + token) % room)
-        for row, (start, count) in enumerate(zip(step.starts, step.counts, strict=True))
-        for token in range(max(0, count - room), count)
-    ]
-    rows, tokens, slots = zip(*triples, strict=True) if triples else ((), (), ())
-    return step.tensor(rows), step.tensor(tokens), step.tensor(slots)
 
 
 class HybridCache:

@@ -14,7 +14,7 @@ from composer.block import Causal
 from composer.errors import CallError, fail
 
 from .attend import KERNELS, Sees, mask_of, sdpa
-from .cache import Keys
+from .slots import Keys
 from .step import Step
 
 

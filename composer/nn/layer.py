@@ -6,6 +6,7 @@ B batch, T tokens in this call (rows right-padded), D width of the stream.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 from composer.block import Norm
 from composer.plan import BranchPlan, Chain, LayerPlan
 
-from .cache import Keys, KeyValues, own_keys
 from .functional import layer_norm, rms_norm
+from .slots import Keys, KeyValues, own_keys
 from .step import Step
 
 Record = Callable[[str, Tensor], None]
@@ -29,7 +30,12 @@ class At:
 
     def keys(self, *values: Tensor) -> Keys:
         """Remember this call's (B, heads, T, dim) values where memory is wanted, and return all that count."""
-        return self.slot.put(self.step, values) if self.slot else own_keys(self.step, values)
+        if self.slot is None:
+            return own_keys(self.step, values)
+        keys = self.slot.put(self.step, values)
+        if keys.values[0].dtype == values[0].dtype:
+            return keys
+        return replace(keys, values=tuple(held.to(values[0].dtype) for held in keys.values))  # autocast
 
     def record(self, name: str, value: Tensor) -> None:
         """Hand out an inner result, such as attention weights, if anybody listens."""

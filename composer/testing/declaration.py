@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from composer.nn import build
-from composer.nn.cache import Keys, KeyValues
+from composer.nn.slots import Keys, KeyValues
 from composer.nn.step import Step
 from composer.spec import INIT, Draw
 

@@ -212,3 +212,31 @@ def test_guests_have_slots_of_their_own() -> None:
 
     assert {"mixer", "guest.mixer"} == set(cache.slots[0])
     assert close(out, built(whole).logits)
+
+
+@pytest.mark.parametrize("windows", [(None,), (3,)])
+def test_under_autocast(windows: tuple[int | None, ...]) -> None:
+    """A float32 cache takes what a lower precision computes, and hands it back in that."""
+    built = model(windows)
+    whole, cache = ids(2, 12), built.new_cache(2)
+    mask = torch.ones(2, 3)
+    mask[1, 2:] = 0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = built(whole).logits
+        outs = [built(part, past_key_values=cache).logits for part in whole.split([4, 1, 6, 1], 1)]
+        built(whole[:, :3], attention_mask=mask, past_key_values=cache)
+
+    assert close(torch.cat(outs, 1).float(), expected.float(), 0.05)
+    assert {torch.float32} == {tensor.dtype for slot in cache.slots[0].values() for tensor in slot.tensors}
+
+
+@pytest.mark.parametrize("length", [None, 20])
+def test_a_cache_outlives_inference_mode(length: int | None) -> None:
+    """Made and first used under torch.inference_mode, it goes on outside."""
+    built, whole = model([3, None]), ids(1, 80)[:, : length or 80]
+    with torch.inference_mode():
+        cache = built.new_cache(1, length)
+        first = built(whole[:, :9], past_key_values=cache).logits
+    then = built(whole[:, 9:], past_key_values=cache).logits
+
+    assert close(torch.cat([first, then], 1), built(whole).logits)
