@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,49 @@ def test_without_the_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     assert same(tmp_path / "model", tensors(1))
     assert ["model"] == os.listdir(tmp_path)
+
+
+def dying(folder: Path, number: int, seed: int) -> bool:
+    """Save in a child that dies at its `number`-th operation on files; whether it lived."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # a fork beside idle threads, which the child does not use
+        child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    seen: list[str] = []
+
+    def watch(event: str, arguments: Any) -> None:
+        if event.startswith(("os.", "open", "shutil.", "ctypes.", "tempfile.")):
+            seen.append(event)
+            if len(seen) == number:
+                os._exit(9)
+
+    sys.addaudithook(watch)
+    save_tensors(folder, tensors(seed), {"config.json": str(seed).encode()}, max_shard_size=900)
+    os._exit(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="dies in a child")
+@pytest.mark.parametrize("first", [True, False])
+def test_killed_at_every_operation(first: bool, tmp_path: Path) -> None:
+    """Death at each step of a save, one after the other: the old folder or the new one, whole."""
+    folder, number = tmp_path / "model", 0
+    while True:
+        number += 1
+        if first:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            save_tensors(folder, tensors(0), {"config.json": b"0"})
+        lived = dying(folder, number, 1)
+        if folder.exists() or not first or lived:
+            assert same(folder, tensors(int((folder / "config.json").read_text())))
+        if lived:
+            break
+    assert number > 20
+    assert ["model"] == os.listdir(tmp_path)
+    prove.counted("a save that dies at an operation on files leaves the old folder or the new one", number)
 
 
 KILLED = """
