@@ -21,10 +21,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command line.  Raises KeyboardInterrupt, and under --debug what should not happen."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     output.prepare()
-    # The process is one command: a warning is a line of talk in it, whoever raises it.
-    warnings.showwarning = output.warn
     try:
-        return code_of(verbs.main(words, prog_name=PROGRAM, standalone_mode=False))
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = output.warn
+            return code_of(verbs.main(words, prog_name=PROGRAM, standalone_mode=False))
     except ComposerError as error:
         output.tell(error.problems)
         return USAGE if isinstance(error, UsageError | CallError) else FAILED
