@@ -180,6 +180,29 @@ def test_shipped_specs_fit_their_family(name: str) -> None:
     assert view(plan) == facts(config)
 
 
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "v0.1": {"vocab_size": 32000, "rope_theta": 10000.0, "sliding_window": 4096},
+    "v0.2": {"vocab_size": 32000, "rope_theta": 1000000.0, "sliding_window": None},
+    "v0.3": {"vocab_size": 32768, "rope_theta": 1000000.0, "sliding_window": None},
+}
+
+
+@pytest.mark.parametrize("version", PUBLISHED)
+@pytest.mark.parametrize("tuned", ["", "instruct-"])
+def test_published_configurations_are_the_shipped_specs(version: str, tuned: str) -> None:
+    """The file beside the weights and the spec by name are one plan."""
+    config = {
+        "architectures": ["MistralForCausalLM"], "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu",
+        "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336, "model_type": "mistral",
+        "max_position_embeddings": 32768, "num_attention_heads": 32, "num_hidden_layers": 32,
+        "num_key_value_heads": 8, "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+        "transformers_version": "4.34.0.dev0", "use_cache": True, **PUBLISHED[version],
+    }  # fmt: skip
+    shipped = composer.resolve(composer.read_spec(f"mistral-7b-{tuned}{version}"))
+
+    assert view(shipped) == facts(config)
+
+
 def test_layer_types_belong_to_another_family() -> None:
     """The same model_type with a type for each layer is not this model, whatever the types say."""
     with pytest.raises(WeightsError, match="no family reads model_type 'mistral'"):

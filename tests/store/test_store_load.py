@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import MistralConfig, MistralForCausalLM, MistralModel
 
 import composer
 from composer.errors import ComposerError
@@ -133,6 +133,18 @@ def test_without_a_head(form: str, tmp_path: Path) -> None:
 
     assert model.head is None
     assert torch.equal(tensors()["model.norm.weight"], model.norm.weight)
+
+
+def test_a_saved_model_without_its_head(single: Path, tmp_path: Path) -> None:
+    """It loads as such here and there, and nothing is missed."""
+    composer.save(composer.load(single, head="base"), tmp_path / "base")
+    there, info = MistralModel.from_pretrained(tmp_path / "base", output_loading_info=True)
+
+    assert not any(info.values())
+    assert ["MistralModel"] == there.config.architectures
+    assert torch.equal(there.norm.weight, composer.load(tmp_path / "base", head="base").norm.weight)
+    with pytest.raises(ComposerError, match=r"this tensor is missing: lm_head.weight"):
+        composer.load(tmp_path / "base")
 
 
 def test_parts_of_a_folder_that_are_not_there(tmp_path: Path) -> None:
