@@ -214,11 +214,12 @@ def show(*command: str) -> int:
 
 def demo() -> int:
     """A published architecture as data, then text from the small model that comes with the package."""
-    text = ("generate", "pocket-mistral", "def read_lines(path):", "--max-new-tokens", "60")
+    prompt = "def read_lines(path):"
+    sampling = ("--max-new-tokens", "80", "--temperature", "0.6", "--seed", "2")
     return (
         show("arch-composer", "check", "mistral-7b-v0.1")
         or show("arch-composer", "show", "mistral-7b-v0.1")
-        or show("arch-composer", *text)
+        or show("arch-composer", "generate", "pocket-mistral", prompt, *sampling)
     )
 
 
@@ -233,12 +234,13 @@ def test(arguments: list[str], prove: bool) -> int:
 def farewell() -> None:
     """How to go on by hand."""
     activate = f". {shlex.quote(str(BIN / 'activate'))}" if os.name != "nt" else str(BIN / "activate")
+    sources = shlex.quote(str(ROOT / "composer"))
     say(
         f"\nActivate the environment with\n    {activate}\n"
         f"and try\n"
         f"    arch-composer show mistral-7b-v0.3 --set layers=8\n"
-        f'    arch-composer generate pocket-mistral "import os" --temperature 0.8 --seed 1\n'
-        f"    arch-composer plugins"
+        f"    arch-composer generate pocket-mistral 'import os' --max-new-tokens 100 --temperature 0.8\n"
+        f"    arch-composer train pocket-mistral --text {sources} --out first-run --steps 300"
     )
 
 
