@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -55,6 +56,18 @@ class Param(Frozen):
         return total
 
 
+@lru_cache(maxsize=1024)  # a deep model asks for the same few again and again
+def matrix(writes: int, reads: int, axes: tuple[str | None, ...]) -> Param:
+    """The weight of a linear map."""
+    return Param(shape=(writes, reads), axes=axes, quantizable=True)
+
+
+@lru_cache(maxsize=1024)
+def vector(width: int, init: str, axes: tuple[str | None, ...]) -> Param:
+    """One number for each channel."""
+    return Param(shape=(width,), axes=axes, init=init)
+
+
 class Linears(Frozen):
     """Several linear maps that read the same input, stored apart and called as one.
 
@@ -70,9 +83,9 @@ class Linears(Frozen):
     def parameters(self) -> Iterator[tuple[str, Param]]:
         """`(part.weight, Param)` and `(part.bias, Param)`, in the order of the built module."""
         for part, width in self.parts.items():
-            yield f"{part}.weight", Param(shape=(width, self.reads), axes=self.axes, quantizable=True)
+            yield f"{part}.weight", matrix(width, self.reads, self.axes)
             if self.bias:
-                yield f"{part}.bias", Param(shape=(width,), axes=self.axes[:1], init="bias")
+                yield f"{part}.bias", vector(width, "bias", self.axes[:1])
 
     @property
     def flops(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .block import Block, Declared, Norm, Param, Site, Slot
+from .block import Block, Declared, Norm, Param, Site, Slot, vector
 from .spec import Draw, Spec
 
 HeadKind = Literal["base", "causal-lm"]
@@ -175,6 +175,6 @@ class Plan:
 
 def norm_parameters(prefix: str, norm: Norm, width: int) -> Iterator[tuple[str, Param]]:
     """The weight of a norm and, for a LayerNorm, its bias."""
-    yield f"{prefix}weight", Param(shape=(width,), init="norm", axes=("hidden",))
+    yield f"{prefix}weight", vector(width, "norm", ("hidden",))
     if norm.kind == "layer":
-        yield f"{prefix}bias", Param(shape=(width,), init="bias", axes=("hidden",))
+        yield f"{prefix}bias", vector(width, "bias", ("hidden",))

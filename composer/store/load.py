@@ -21,7 +21,7 @@ from ..resolving import resolve
 from ..spec import Spec
 from .checkpoint import Checkpoint
 from .files import one_version, read_small
-from .materialize import materialize
+from .materialize import check_fit, materialize
 
 CONFIG, GENERATION, OWN = "config.json", "generation_config.json", "composer.yaml"
 _DTYPES = {
@@ -53,9 +53,10 @@ def load(
     dtype = _dtype(dtype or _named(config) or checkpoint.float_dtype() or torch.float32)
     scan = checkpoint.scan(dtype) if device.type == "cpu" else None  # while the model is built
     plan = resolve(_spec(path, spec, config), head=head)
+    weights, whole = _weight_map(plan, config, checkpoint), plan.head.kind == "causal-lm"
+    check_fit(plan.parameters(), weights, checkpoint, whole)  # before a model of any depth is built
     model = build(plan, device="meta", dtype=dtype, attention=attention)
-    whole = plan.head.kind == "causal-lm"
-    materialize(model, _weight_map(plan, config, checkpoint), checkpoint, device, whole, scan)
+    materialize(model, weights, checkpoint, device, whole, scan)
     model.generation = generation
     return model
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import torch
 from torch import nn
 
+from ..block import Param
 from ..errors import Problem, WeightsError, did_you_mean
 from ..layout.names import folded
 from ..layout.rows import Match, WeightMap, match_names
@@ -36,12 +37,24 @@ def materialize(
     E514 not floating point; then E515 copies that differ; then E516 numbers that are not finite.
     """
     wanted = dict(model.named_parameters())
-    match = match_names(weights, wanted, checkpoint.names(), whole)
-    problems = _check_names(match, checkpoint) + _check_forms(wanted, match, checkpoint)
-    problems = problems or _check_copies(match, checkpoint)
-    if problems:
+    match = check_fit(wanted, weights, checkpoint, whole)
+    if problems := _check_copies(match, checkpoint):
         raise WeightsError(*problems)
     _assign(model, wanted, _read_all(wanted, match, checkpoint, torch.device(device), scan))
+
+
+def check_fit(
+    wanted: Mapping[str, nn.Parameter | Param], weights: WeightMap, checkpoint: Checkpoint, whole: bool = True
+) -> Match:
+    """Which tensor is which parameter, where names, shapes and kinds of number fit; it takes no model to say.
+
+    Raises `WeightsError` E511 to E514 as `materialize`, and E532 for parameters without a row.
+    """
+    match = match_names(weights, wanted, checkpoint.names(), whole)
+    problems = _check_names(match, checkpoint) + _check_forms(wanted, match, checkpoint)
+    if problems:
+        raise WeightsError(*problems)
+    return match
 
 
 def _check_names(match: Match, checkpoint: Checkpoint) -> list[Problem]:
@@ -58,7 +71,9 @@ def _each(code: str, checkpoint: Checkpoint, message: str, names: Iterable[str])
     return [Problem(code, f"{checkpoint.folder}: {message}: {name}") for name in folded(names)]
 
 
-def _check_forms(wanted: dict[str, nn.Parameter], match: Match, checkpoint: Checkpoint) -> list[Problem]:
+def _check_forms(
+    wanted: Mapping[str, nn.Parameter | Param], match: Match, checkpoint: Checkpoint
+) -> list[Problem]:
     shapes: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {}
     kinds: dict[str, list[str]] = {}
     for ours, theirs in match.filled.items():

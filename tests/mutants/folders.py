@@ -13,7 +13,7 @@ from safetensors.torch import save
 import composer
 from composer.layout.importing import import_config, read_config
 
-from . import headers, mutate
+from . import headers, mutate, plausible
 from .specs import call, counted, odd_files
 
 LAYERS, WIDTH, HEADS, HEAD, INNER, VOCAB = 2, 8, 2, 4, 12, 11
@@ -42,6 +42,20 @@ GENERATION: dict[str, Any] = {
 }  # fmt: skip
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+# Values in the right form, most of which no tensor of the folder fits.
+ROPES = [{**each, "rope_type": each.get("type", "default")} for each in plausible.OPTIONS["rope"] if each]
+VALUES: dict[str, list[Any]] = {
+    **dict.fromkeys(["vocab_size", "hidden_size", "intermediate_size"], [0, 1, 12, 2**24, 2**24 + 1, 2**62]),
+    **dict.fromkeys(["num_attention_heads", "num_key_value_heads", "head_dim"], [0, 1, 2, 3, 4, 2**24, None]),
+    **dict.fromkeys(["bos_token_id", "eos_token_id", "pad_token_id"], [None, 0, 10, 11, -1, [], [1, 2], [99], "1"]),
+    **dict.fromkeys(["rope_scaling", "rope_parameters"], [None, {}, *ROPES, *ROPES]),
+    **dict.fromkeys(["dtype", "torch_dtype"], ["float16", "bfloat16", "float64", "int8", "auto", None, {"a": 1}]),
+    "num_hidden_layers": [1, 2, 3, 40, 10_001], "rms_norm_eps": [1e-300, 1e300, 0.0], "hidden_act": ["gelu", "no"],
+    "max_position_embeddings": [1, 3, 2**24, None], "sliding_window": [1, 2, 2**24, None, 0],
+    "attention_dropout": [0.5, 1.0], "initializer_range": [0.0, 1e300], "tie_word_embeddings": [True, None],
+    "rope_theta": [1e-300, 1e300, 1, None], "layer_types": [["full_attention"] * 2], "quantization_config": [{}, None],
+    "partial_rotary_factor": [0.5, 1.0, 1e-9], "model_type": ["mistral", "Mistral", "llama"], "is_decoder": [True],
+}  # fmt: skip
 # What a name out of a file may lead to: other kinds of files, and one that never ends.
 ODD_FILES = ("pipe", "folder", "loop", "zero")
 ESCAPES = ("../x", "/etc/passwd", "a/../b", "./a", "C:/x", "\\x", "a\0b", "a" * 5000, "con", "a/" * 400)
@@ -129,7 +143,7 @@ def published(sharded: bool) -> dict[str, bytes]:
 
 def json_mutant(draw: Random, data: Any) -> bytes:
     """JSON damaged as text or in its structure."""
-    if draw.random() < 0.25:
+    if draw.random() < 0.15:
         return mutate.damaged(draw, mutate.as_json(data, draw.choice([None, 2])))
     written = mutate.as_json(mutate.edited(draw, data), draw.choice([None, 2]))
     return mutate.damaged(draw, written, 1) if draw.random() < 0.1 else written
@@ -139,7 +153,11 @@ class Configs(Folder):
     """config.json of either release; the plan is made on its own, too, since most are of another shape."""
 
     def mutant(self, draw: Random) -> dict[str, bytes | str | None]:
-        return {"config.json": json_mutant(draw, draw.choice([NEW, OLD]))}
+        config = draw.choice([NEW, OLD])
+        if draw.random() < 0.6:
+            return {"config.json": json_mutant(draw, config)}
+        keys = draw.sample(list(VALUES), draw.randint(1, 3))
+        return {"config.json": mutate.as_json({**config, **{key: draw.choice(VALUES[key]) for key in keys}})}
 
     def run(self) -> None:
         if (self.folder / "config.json").is_file():

@@ -14,7 +14,8 @@ from composer.entries import RESERVED, TAKEN
 from composer.errors import SpecError, TextError
 from composer.nn.layer import ChainModule, Layer
 
-from . import judge, texts
+from . import judge, mutate, texts
+from .folders import NEW, Configs
 
 BASE = """\
 composer: 1
@@ -129,3 +130,10 @@ def test_a_compiled_normaliser_that_lies_about_its_size(tmp_path: Path) -> None:
         TextError, match=r"precompiled_charsmap claims 2,933,950,870 bytes, more than it has \[E602\]"
     ):
         composer.load_tokenizer(tmp_path)
+
+
+def test_a_configuration_much_deeper_than_its_weights(tmp_path: Path) -> None:
+    """Ten thousand layers were built before the first missing tensor was noticed."""
+    folder = Configs(tmp_path)
+    folder.put({"config.json": mutate.as_json({**NEW, "num_hidden_layers": 10_000})})
+    assert "E511" == judge.outcome(lambda: composer.load(tmp_path))
