@@ -12,7 +12,7 @@ CODE = re.compile(r"\bE[1-9]\d\d\b")
 def codes_in(folder: Path) -> dict[str, set[str]]:
     """Each code with the files that name it."""
     found: dict[str, set[str]] = {}
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.yaml")]):
         if path != Path(__file__):
             for code in CODE.findall(path.read_text(encoding="utf-8")):
                 found.setdefault(code, set()).add(path.relative_to(ROOT).as_posix())
