@@ -159,13 +159,13 @@ def compiling(bench: Bench) -> None:
     backend = "inductor" if os.environ.get("COMPOSER_PROVE") == "1" else "eager"
     model, x = bench.model(), bench.input(2, 6)
     expected = bench.run(model, x)
-    bench.mixer(model).compile(backend=backend)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the compiler's own, at its import
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the compiler's own, at its import
+        bench.mixer(model).compile(backend=backend)
+        try:
             compiled = bench.run(model, x)
-        expect_close(compiled, expected, "the compiled module")
-        cached = bench.fed(model, x, [4, 1, 1], model.new_cache(2, max_length=6))
-        expect_close(cached, expected, "the compiled module over a cache")
-    finally:
-        torch.compiler.reset()
+            cached = bench.fed(model, x, [4, 1, 1], model.new_cache(2, max_length=6))
+        finally:
+            torch.compiler.reset()
+    expect_close(compiled, expected, "the compiled module")
+    expect_close(cached, expected, "the compiled module over a cache")
