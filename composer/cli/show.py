@@ -21,12 +21,10 @@ DTYPES = ("bfloat16", "float16", "float32", "float64")
 @click.argument("model")
 @click.option(
     "--context",
-    type=click.IntRange(1, 2**40),
+    type=click.IntRange(min=1),
     help="Tokens in a row; by default as many as the model is meant for.",
 )
-@click.option(
-    "--batch", type=click.IntRange(1, 2**40), default=1, show_default=True, help="Rows in the cache."
-)
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Rows in the cache.")
 @click.option(
     "--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True,
     help="Type of weights, keys and values.",
