@@ -32,7 +32,8 @@ class ModelOutput:
     """What a call returns; what was not asked for is None.
 
     logits (B, kept, V), last_hidden_state (B, T, D) after the final norm, hidden_states L + 1 of (B, T, D):
-    what each layer reads, then the last hidden state; attentions (B, H, T, S) a layer that has any.
+    what each layer reads, then the last hidden state; attentions (B, H, T, S) a layer that has any, S being T,
+    or what is remembered where a cache is continued.
     """
 
     logits: Tensor | None = None
@@ -197,7 +198,7 @@ class Model(nn.Module):
 
         def record(name: str, value: Tensor) -> None:
             if name == "attentions":
-                attentions.append(call.restore_map(value))
+                attentions.append(call.restore_map(value, continued=any(step.starts)))
 
         for index, layer in enumerate(self.layers):
             if states:

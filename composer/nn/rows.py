@@ -46,15 +46,13 @@ class Call:
             return x
         return spread(x, self.order.argsort(dim=1))
 
-    def restore_map(self, weights: Tensor) -> Tensor:
-        """(B, H, T, S) attention weights back in the caller's rows and, when S is T, columns."""
+    def restore_map(self, weights: Tensor, continued: bool) -> Tensor:
+        """(B, H, T, S) attention weights back in the caller's rows and, unless a cache is continued, columns."""
         if self.order is None:
             return weights
         back = self.order.argsort(dim=1)
         weights = weights.gather(2, back[:, None, :, None].expand_as(weights))
-        if weights.shape[3] != back.shape[1]:
-            return weights
-        return weights.gather(3, back[:, None, None, :].expand_as(weights))
+        return weights if continued else weights.gather(3, back[:, None, None, :].expand_as(weights))
 
     def keep(self, x: Tensor, wanted: int | Tensor) -> Tensor:
         """(B, kept, D): the last `wanted` real tokens of each row, all columns for 0, or the columns named."""

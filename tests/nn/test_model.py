@@ -122,6 +122,20 @@ def test_attention_weights_over_a_cache(windows: tuple[int | None, ...]) -> None
     assert close(out.attentions[0].sum(-1), torch.ones(1))
 
 
+@torch.no_grad()
+def test_attention_weights_of_a_continued_row(built: Model) -> None:
+    """Where one row continues and another begins, columns are places in the row, padding or not."""
+    cache, tokens = built.new_cache(2), ids(2, 3)
+    first = torch.tensor([[0, 0], [1, 1]])
+    built(tokens[:, :2], attention_mask=first, past_key_values=cache)
+    then = torch.tensor([[1, 1, 1], [0, 0, 1]])
+    out = built(tokens, attention_mask=then, past_key_values=cache, output_attentions=True)
+    row = torch.cat([tokens[1, :2], tokens[1, 2:]])[None]
+    expected = built(row, output_attentions=True).attentions
+
+    assert close(out.attentions[0][1, :, 2], expected[0][0, :, 2])
+
+
 def test_attention_weights_of_a_model_that_has_none() -> None:
     """One entry for each layer with attention: here no entry, which is not the same as not asked for."""
     spec = plan().spec
