@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+import composer
+
 from .. import prove
 from . import judge
 from .folders import Configs, Generations, Headers, Indexes, ShardHeaders
-from .specs import Specs
+from .specs import SEEDS, Specs, counted
 from .texts import Tokenizers
 
 # Kind -> how many of the 20,000.
@@ -28,6 +30,12 @@ KINDS: dict[str, tuple[Any, int]] = {
 }
 SAMPLE = 13  # the normal suite tries one in so many
 COMMANDS = 20  # and one in so many goes through the command line, too
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed.stem)
+def test_seeds_are_sound(seed: Path) -> None:
+    """What a mutant is made of has nothing wrong with it."""
+    counted(composer.resolve(composer.read_spec(seed)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
