@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,3 +79,18 @@ def test_the_promised_names(door: ModuleType) -> None:
     (row,) = re.findall(rf"^\| `{door.__name__}` \| (.*) \|$", GUIDE, re.MULTILINE)
 
     assert set(re.findall(r"`(\w+)`", row)) <= set(door.__all__)
+
+
+def test_the_kit_needs_no_test_runner() -> None:
+    """It runs where pytest is not installed, and brings in nothing of it."""
+    code = """
+import sys
+sys.modules["pytest"] = None
+import composer, composer.testing
+block = composer.catalog()["mlp"].model_validate({"intermediate_size": 3, "hidden_act": "relu"})
+composer.testing.check_block(block, checks=["steps", "flops", "half"])
+print("hypothesis" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert ("False\n", "") == (done.stdout, done.stderr)
