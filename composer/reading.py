@@ -6,6 +6,7 @@ Merging: mappings merge key by key, scalars and lists replace, and `null` is a v
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os.path import isfile  # unlike Path.is_file, false for a name no file can have
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,7 +36,7 @@ def find_document(what: str | Path) -> Document:
     if isinstance(what, str) and "\n" in what:
         return read_document(what, "<text>")
     path = Path(what)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    if path.suffix in (".yaml", ".yml") or isfile(path):
         return read_file(path)
     shipped = specs_folder() / f"{what}.yaml"
     if str(what) in shipped_specs():
@@ -82,7 +83,7 @@ def chain(document: Document) -> list[Document]:
 def identity(document: Document) -> str:
     """What makes two documents the same file."""
     path = Path(document.name)
-    return str(path.resolve()) if path.is_file() else document.name
+    return str(path.resolve()) if isfile(path) else document.name
 
 
 def find_parent(document: Document, parent: Any) -> Document:
@@ -119,7 +120,7 @@ def find_parent(document: Document, parent: Any) -> Document:
             hint="write a relative path without '..'",
         )
     folder = Path(document.name).parent
-    if not (folder / pure).is_file():
+    if not isfile(folder / pure):
         fail(
             SpecError,
             "E315",
