@@ -267,5 +267,5 @@ def test_a_block_with_a_rope_that_does_not_fit_is_refused_when_the_spec_resolves
     with pytest.raises(composer.ComposerError) as caught:
         composer.resolve(spec)
 
-    assert caught.value.problems[0].path == "blocks.full"
+    assert caught.value.problems[0].path == "blocks.full.rope"
     assert "rope type 'dynamic' needs the model's 'max_position_embeddings'" in str(caught.value)
