@@ -6,12 +6,15 @@ wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (by default this process's) and return its exit code."""
+    collecting = gc.isenabled()
+    gc.disable()  # loading modules makes many objects and no garbage; verbs that work on tensors turn it on
     try:
         from composer.cli.run import run
 
@@ -19,3 +22,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # also while modules are loaded
         print("interrupted", file=sys.stderr)
         return 130
+    finally:
+        if collecting:
+            gc.enable()

@@ -9,7 +9,7 @@ import click
 
 from composer.cli import output
 from composer.cli.verbs import Verb, json_option, set_option
-from composer.errors import ComposerError, Problem, SpecError
+from composer.errors import ComposerError, Problem, SpecError, printable
 
 if TYPE_CHECKING:
     from composer.plan import Plan
@@ -49,7 +49,7 @@ def check(what: str, assignments: tuple[str, ...], quiet: bool) -> list[dict[str
             output.tell(error.problems)
         return [{"spec": what, **problem} for problem in error.to_json()]
     if not quiet:
-        output.data(f"ok: {plan.name}, {len(plan.layers):,} layers, {plan.parameter_count:,} parameters")
+        output.data(f"ok: {printable(plan.name)}, {len(plan.layers):,} layers, {plan.parameter_count:,} parameters")
     return []
 
 

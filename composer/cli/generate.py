@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ def verb(
     """
     from composer.generate.options import GenerationOptions
 
+    gc.enable()
     settings = sampled(given(options))
     GenerationOptions(**settings)
     loaded = loaded_model(model, {"device": device, "dtype": dtype, "attention": attention})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import asdict
 from typing import Any
 
@@ -49,6 +50,7 @@ def verb(
     One process, resumable. The folder then holds `checkpoint`, which `generate` takes and whose path is
     printed, and the loss in `loss.jsonl`.
     """
+    gc.enable()
     from composer.cli.models import read_model
     from composer.train import TrainOptions, train
 
