@@ -44,6 +44,15 @@ OPTIONS: dict[str, list[Any]] = {
     ],
 }  # fmt: skip
 
+# What may stand behind --set.
+SETS = [
+    "layers=8", "blocks.swa.sliding_window=1024", "blocks.swa.rope.theta=1e6", "norm.eps=1e-6", "layer.0.norm=null",
+    "overrides.0.at=3", "pattern=full, swa×3", "head={tied: true}", "final.swa.bias=true", "extends=base.yaml",
+    "layer=[]", "blocks.new={kind: mlp, intermediate_size: 4, hidden_act: gelu}", "composer=1",
+    "blocks.swa.branches=[{mix: mlp}]",
+    "init.norm.mean=2", "name=x", "generation.eos_token_id=[1]", "blocks.swa.kind=mlp", "layer.-1.norm=rms",
+]  # fmt: skip
+
 
 def edited(draw: Random, data: Spec) -> Spec:
     """A copy with one to four such changes."""

@@ -33,22 +33,21 @@ class Specs:
     """One folder in which each mutant takes the place of the one before it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.file = folder, folder / "mutant.yaml"
+        self.folder, self.file, self.set = folder, folder / "mutant.yaml", list[str]()
         shutil.copytree(HERE, folder, dirs_exist_ok=True)
         shutil.copy(HERE / "base.yaml", self.file)
         odd_files(folder, ".yaml")
 
     def write(self, draw: Random) -> None:
-        """One mutant; a tenth of them are sound and have a damaged ancestor."""
-        seed = draw.choice(SEEDS)
-        mutant = self.mutant(draw, seed)
-        base = HERE / "base.yaml"
+        """One mutant; a tenth of them are sound and have a damaged ancestor, a tenth have assignments."""
+        self.set = assignments(draw) if draw.random() < 0.1 else []
+        base, child = HERE / "base.yaml", HERE / "child.yaml"
         if draw.random() < 0.1:
-            seed, mutant = HERE / "child.yaml", (HERE / "child.yaml").read_bytes()
-            (self.folder / base.name).write_bytes(self.mutant(draw, base))
+            above, text = self.mutant(draw, base), child.read_bytes()
         else:
-            shutil.copy(base, self.folder / base.name)
-        self.file.write_bytes(mutant)
+            above, text = base.read_bytes(), self.mutant(draw, draw.choice(SEEDS))
+        (self.folder / base.name).write_bytes(above)
+        self.file.write_bytes(text)
 
     def mutant(self, draw: Random, seed: Path) -> bytes:
         raw, data = sound(seed)
@@ -60,7 +59,7 @@ class Specs:
 
     def run(self) -> None:
         """Everything that is done with a spec before there are weights."""
-        plan = composer.resolve(composer.read_spec(self.file))
+        plan = composer.resolve(composer.read_spec(self.file, set=self.set))
         counted(plan)
         if len(plan.layers) <= MOST_BUILT:
             build(plan)
@@ -76,7 +75,7 @@ class Specs:
         """What a report says of the mutant."""
         base = (self.folder / "base.yaml").read_bytes()
         changed = "" if base == (HERE / "base.yaml").read_bytes() else f"base.yaml:\n{base!r}\n"
-        return f"{changed}{self.file.read_bytes()!r}"
+        return f"{self.set}\n{changed}{self.file.read_bytes()!r}"
 
 
 @cache
@@ -84,6 +83,12 @@ def sound(seed: Path) -> tuple[bytes, Any]:
     """The text of a seed and its data."""
     raw = seed.read_bytes()
     return raw, yaml.safe_load(raw)
+
+
+def assignments(draw: Random) -> list[str]:
+    """What stands behind --set, damaged or not."""
+    found = draw.choices(plausible.SETS, k=draw.randint(1, 3))
+    return [mutate.misspelt(draw, each) if draw.random() < 0.7 else each for each in found]
 
 
 def odd_files(folder: Path, suffix: str) -> None:
