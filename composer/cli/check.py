@@ -9,7 +9,7 @@ import click
 
 from composer.cli import output
 from composer.cli.verbs import Verb, json_option, set_option
-from composer.errors import ComposerError, Problem, SpecError, printable
+from composer.errors import ComposerError, Problem, SpecError, UsageError, printable
 
 if TYPE_CHECKING:
     from composer.plan import Plan
@@ -44,12 +44,16 @@ def check(what: str, assignments: tuple[str, ...], quiet: bool) -> list[dict[str
     try:
         plan = read_model(what, assignments)
         check_names(plan)
+    except UsageError:
+        raise
     except ComposerError as error:
         if not quiet:
             output.tell(error.problems)
         return [{"spec": what, **problem} for problem in error.to_json()]
     if not quiet:
-        output.data(f"ok: {printable(plan.name)}, {len(plan.layers):,} layers, {plan.parameter_count:,} parameters")
+        output.data(
+            f"ok: {printable(plan.name)}, {len(plan.layers):,} layers, {plan.parameter_count:,} parameters"
+        )
     return []
 
 

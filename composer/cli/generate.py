@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -119,7 +118,7 @@ def dtype_named(torch: Any, name: str) -> Any:
 def texts(prompts: tuple[str, ...]) -> Iterator[str]:
     """The prompts, those from stdin read when their turn comes."""
     for prompt in prompts or (STDIN,):
-        yield sys.stdin.read() if prompt == STDIN else prompt
+        yield output.stdin_text() if prompt == STDIN else prompt
 
 
 class Watch:

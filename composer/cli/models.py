@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pathlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from composer.cli.output import stdin_text
 from composer.diagnosis import further_problems
 from composer.errors import Path, Place, SpecError, UsageError, WeightsError, did_you_mean, fail
 from composer.origins import Written
@@ -32,7 +32,7 @@ def read_model(what: str, assignments: Sequence[str] = (), like: str | None = No
 def spec_of(what: str, assignments: Sequence[str] = ()) -> Spec:
     """The spec of a model argument, with assignments."""
     if what == STDIN:
-        return checked(read_document(sys.stdin.read(), "<stdin>"), assignments)
+        return checked(read_document(stdin_text(), "<stdin>"), assignments)
     folder = pathlib.Path(what)
     return spec_in(folder, assignments) if folder.is_dir() else checked(find_document(what), assignments)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from composer.errors import Problem, printable
+from composer.errors import Problem, UsageError, fail, printable
 
 # What a terminal that knows no better can still show; `*` is a repeat in a pattern just as `×` is.
 _PLAIN = {"×": "*", "…": "...", "·": ".", "→": "->", "–": "-"}
@@ -56,6 +56,17 @@ def tell(problems: Iterable[Problem]) -> None:
 def warn(message: object, *_: object, **__: object) -> None:
     """A warning of Python as one line."""
     talk(f"warning: {printable(str(message))}")
+
+
+def stdin_text() -> str:
+    """All of stdin, which is UTF-8 whatever the locale.  Raises UsageError E910."""
+    try:
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            return sys.stdin.buffer.read().decode("utf-8")
+        return sys.stdin.read()
+    except (UnicodeDecodeError, AttributeError):
+        hint = "give a file, or pipe text into it"
+        fail(UsageError, "E910", "stdin is closed or no UTF-8 text", hint=hint)
 
 
 def terminal() -> bool:

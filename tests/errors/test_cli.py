@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,27 @@ def test_many_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
     assert (1, 50) == (code, err.count("[E304]"))
     assert err.endswith("10 more problems are not shown [E116]\n")
+
+
+@pytest.mark.parametrize("given", [None, b"name: caf\xe9\n"])
+def test_stdin_that_cannot_be_read(
+    given: bytes | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A closed stdin and one in another encoding are told alike."""
+    stdin = None if given is None else io.TextIOWrapper(io.BytesIO(given), encoding="ascii")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    hint = "give a file, or pipe text into it"
+
+    assert 2 == main(["check", "-"])
+    assert f"stdin is closed or no UTF-8 text [E910]\n   hint: {hint}\n" == capsys.readouterr().err
+
+
+def test_stdin_is_utf8_in_any_locale(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The letter × comes through a pipe where the locale does not know it."""
+    spec = "extends: pocket-mistral\npattern: swa×4\n".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(spec), encoding="ascii"))
+
+    assert 0 == main(["check", "-"])
+    assert "ok: pocket-mistral, 4 layers, 902,272 parameters\n" == capsys.readouterr().out
