@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import composer
+from composer.nn import kernels
 from composer.nn.attend import KERNELS
 from composer.nn.packed import pack, packs
 
@@ -94,6 +95,7 @@ def test_flash_gets_what_its_package_documents(monkeypatch: pytest.MonkeyPatch) 
         return flash_double(*args, **kwargs)
 
     monkeypatch.setitem(sys.modules, "flash_attn", SimpleNamespace(flash_attn_func=count))
+    monkeypatch.setattr(kernels, "flash_takes", lambda q: True)
     built, tokens = model(), ids()
     whole, parts = built(tokens).logits, chunked(built, tokens)
     built.attention = "flash"
@@ -111,7 +113,7 @@ def test_prepared_equals_plain(dtype: torch.dtype, tolerance: float, bias: str) 
     built = model(SPEC.replace("head_dim: 8,", f"head_dim: 8, bias: {bias}, out_bias: {bias},"), dtype=dtype)
     inputs = [ids(1)[:1], ids(1), ids(17)]
     plain = [built(each).logits for each in inputs]
-    assert built.prepare().head.product is not None
+    assert built.prepare().head._product is not None
 
     for each, expected in zip(inputs, plain, strict=True):
         torch.testing.assert_close(built(each).logits, expected, rtol=0, atol=tolerance)
@@ -126,18 +128,44 @@ def test_prepared_form_is_left_whenever_parameters_may_change() -> None:
         built.prepare()
         change()
         with torch.no_grad():
-            return group.product is not None
+            return group.product(group.sources()) is not None
 
     assert prepared(lambda: built.eval())
     assert not prepared(lambda: built.train().eval())
     assert not prepared(lambda: built.to(torch.float32))
     assert not prepared(lambda: built.load_state_dict(built.state_dict()))
+    assert not prepared(lambda: group.k.weight.detach().mul_(2))
+    assert not prepared(
+        lambda: setattr(group.k, "weight", torch.nn.Parameter(group.k.weight.detach().clone()))
+    )
+    assert not prepared(lambda: setattr(group, "k", copy.deepcopy(group.k)))
     built.prepare()
-    assert group.product is None  # gradients are enabled here
+    assert group.product(group.sources()) is None  # gradients are enabled here
     assert copy.deepcopy(group)._product is None
     assert pickle.loads(pickle.dumps(group))._product is None
     built(ids()).logits.sum().backward()
     assert group.q.weight.grad is not None
+
+
+@torch.no_grad()
+def test_a_changed_head_is_used_at_once() -> None:
+    """Writing to the output matrix of a prepared model changes its logits."""
+    built = model().prepare()
+    assert built(ids()).logits.abs().max() > 0
+
+    built.head.weight.zero_()
+
+    assert built(ids()).logits.abs().max() == 0
+
+
+def test_other_kernels_train() -> None:
+    """Where a kernel has no gradients or does not take the tensors, its twin computes."""
+    built = model(attention="flex")
+
+    built(ids(), labels=ids()).loss.backward()
+
+    assert built.layers[0].mixer.qkv.q.weight.grad.abs().sum() > 0
+    assert not kernels.flash_takes(torch.zeros(1))
 
 
 @torch.no_grad()

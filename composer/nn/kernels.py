@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+import torch
 from torch import Tensor
 
 from composer.block import Causal
@@ -19,14 +20,14 @@ from .step import Step
 
 
 def flash(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
-    """The flash-attn package, for rows that are alike; it aligns the last query with the last key."""
+    """The flash-attn package, for what it takes and rows that are alike; it aligns the last query and key."""
     try:
         library = import_module("flash_attn")
     except ImportError as error:
         hint = "pip install 'arch-composer[flash]' on a machine with an NVIDIA GPU, or attention='sdpa'"
         fail(CallError, "E714", f"the flash kernel needs the package flash-attn: {error}", hint=hint)
     alike = step.start is not None and keys.ordered and step.segments is None
-    if not isinstance(sees, Causal) or not alike:
+    if not isinstance(sees, Causal) or not alike or not flash_takes(q):
         return sdpa(q, keys, step, sees, scale, dropout)
     q, k, v = (t.transpose(1, 2) for t in (q, *keys.values))
     back = -1 if sees.window is None else sees.window - 1
@@ -36,9 +37,18 @@ def flash(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: 
     return out.transpose(1, 2)
 
 
+def flash_takes(q: Tensor) -> bool:
+    """The package computes on NVIDIA devices, in half precision."""
+    return q.is_cuda and q.dtype in (torch.float16, torch.bfloat16)
+
+
 def flex(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
-    """torch's flex_attention, which skips blocks of keys that no query of a block sees; no dropout."""
-    if dropout:
+    """torch's flex_attention, without dropout; on a CPU without gradients.
+
+    Under torch.compile it skips blocks of keys that no query of a block sees; uncompiled it computes all
+    scores, and warns that it does.
+    """
+    if dropout or (q.requires_grad and q.device.type == "cpu"):
         return sdpa(q, keys, step, sees, scale, dropout)
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -16,15 +16,35 @@ if TYPE_CHECKING:
     from .layer import At
 
 
+Stamp = tuple[Tensor | None, int]
+
+
+def stamp(tensor: Tensor | None) -> Stamp:
+    """A tensor and how often it was written to in place; inference tensors do not count."""
+    return tensor, 0 if tensor is None or tensor.is_inference() else tensor._version
+
+
 class Packable(nn.Module):
-    """A module with an inference-only form, left whenever its parameters may change."""
+    """A module with an inference-only form, left whenever its parameters change or a gradient is wanted."""
 
     _product: Product | None = None
+    _stamps: tuple[Stamp, ...] = ()
 
-    @property
-    def product(self) -> Product | None:
-        """The packed form, where there is one and no gradient is wanted."""
-        return None if torch.is_grad_enabled() else self._product
+    def hold(self, product: Product, sources: Iterable[Tensor | None]) -> None:
+        """Keep the packed form of `sources` for as long as they are what they are now."""
+        self._product, self._stamps = product, tuple(map(stamp, sources))
+
+    def product(self, sources: Iterable[Tensor | None]) -> Product | None:
+        """The packed form, where there is one, no gradient is wanted and `sources` are as they were packed."""
+        if self._product is None or torch.is_grad_enabled():
+            return None
+        now = tuple(map(stamp, sources))
+        same = len(now) == len(self._stamps) and all(
+            new is old and version == at for (new, version), (old, at) in zip(now, self._stamps, strict=True)
+        )
+        if not same:
+            self._product = None
+        return self._product
 
     def train(self, mode: bool = True) -> Self:
         """Training works on the separate parameters."""
@@ -61,14 +81,20 @@ class LinearGroup(Packable):
 
     def forward(self, x: Tensor, at: At) -> tuple[Tensor, ...]:
         """(B, T, reads) to one (B, T, width) a part, in order."""
-        product = self.product
+        product = self._product and self.product(self.sources())
         if product is not None:
             return product(x).split(self.widths, dim=-1)
         return tuple(part(x) for part in self.children())
+
+    def sources(self) -> Iterator[Tensor | None]:
+        """The weight and the bias of every part, None for what is not there."""
+        for part in self.children():
+            yield part._parameters.get("weight")
+            yield part._parameters.get("bias")
 
     def prepare(self) -> None:
         """Pack all parts, one below the other, from the parameters as they are now."""
         parts = [part for part in self.children() if isinstance(part, nn.Linear)]
         weights = torch.cat([part.weight.detach() for part in parts])
         biases = [part.bias.detach() for part in parts if part.bias is not None]
-        self._product = pack(weights, torch.cat(biases) if biases else None)
+        self.hold(pack(weights, torch.cat(biases) if biases else None), self.sources())

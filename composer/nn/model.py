@@ -54,7 +54,7 @@ class Head(Packable):
         self.bias = nn.Parameter(torch.empty(vocab)) if plan.head.bias else None
 
     def forward(self, stream: Tensor, table: Tensor) -> Tensor:
-        product = self.product
+        product = self.product((self.matrix(table), self.bias))
         if product is not None:
             return product(stream)
         return F.linear(stream, self.matrix(table), self.bias)
@@ -65,7 +65,8 @@ class Head(Packable):
 
     def prepare(self, table: Tensor) -> None:
         """Pack the matrix as it is now."""
-        self._product = pack(self.matrix(table).detach(), None if self.bias is None else self.bias.detach())
+        bias = None if self.bias is None else self.bias.detach()
+        self.hold(pack(self.matrix(table).detach(), bias), (self.matrix(table), self.bias))
 
 
 class Model(nn.Module):
@@ -96,8 +97,8 @@ class Model(nn.Module):
     def prepare(self) -> Self:
         """Pack every group of linears for inference: a second copy of the weights, about twice the decoding speed.
 
-        Results are those of the plain form up to rounding.  `train()`, `to()` and loading leave it; calls that
-        want gradients never use it.
+        Results are those of the plain form up to rounding.  `train()`, `to()`, loading and any change of a
+        parameter leave it; calls that want gradients never use it.  Hooks on single linears do not fire.
         """
         for module in self.modules():
             if isinstance(module, LinearGroup):
