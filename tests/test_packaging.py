@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -130,3 +131,16 @@ def test_plugins_register_as_a_stranger_would(unpacked: Path) -> None:
     )
     assert set(declared.items()) <= {(e.name, e.value) for e in entry_points(group="arch_composer")}
     assert PROJECT["version"] == version("arch-composer")
+
+
+def test_every_dependency_is_imported() -> None:
+    """What is installed for users is what the package uses."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "composer").rglob("*.py")]
+    modules = {"pyyaml": "yaml"}
+    named = [re.split(r"[<>=]", each)[0] for each in PROJECT["dependencies"]]
+
+    assert [] == [
+        name
+        for name in named
+        if not any(re.search(rf"^\s*(import|from) {modules.get(name, name)}\b", s, re.M) for s in sources)
+    ]
