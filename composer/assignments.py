@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from .errors import Path, Place, SpecError, dotted, fail
@@ -11,6 +13,7 @@ from .source import Document, read_document
 
 FILE = "--set"
 _LEAD = "value: "
+MOST_KEYS = 32
 # What an entry of `blocks` has besides the options of its kind.
 _ENTRY = ("kind", "extends", "branches")
 
@@ -29,16 +32,26 @@ class Assignment:
         """What is assigned."""
         return self.document.data["value"]
 
-    @property
+    @cached_property
+    def parts(self) -> tuple[tuple[Path, Any], ...]:
+        """What goes where in a spec: options of blocks to `final`, which wins over all, the rest to `path`."""
+        if self.path[0] != "blocks":
+            return ((self.path, self.value),)
+        return tuple(divided(self.path, self.value))
+
+    @cached_property
     def data(self) -> Any:
         """A spec with nothing but the value in it; positions in lists are whole numbers as keys."""
-        data = self.value
-        for key in reversed(self.path):
-            data = {key: data}
-        return data
+        whole: dict[str | int, Any] = {}
+        for path, data in self.parts:
+            for key in reversed(path):
+                data = {key: data}
+            whole = merge(whole, data)
+        return whole
 
     def place(self, path: Path, key: bool = False) -> Place:
         """The value or a part of it, or the part of the left side that names `path`."""
+        path = self.written(path)
         if len(path) > len(self.path) or (len(path) == len(self.path) and not key):
             return self.shifted(self.document.place(("value", *path[len(self.path) :]), key))
         first, last = (len(path) - 1, len(path)) if path else (0, len(self.keys))
@@ -47,8 +60,13 @@ class Assignment:
 
     def scalar_place(self, path: Path, start: int, width: int) -> Place:
         """A stretch inside a string of the value."""
+        path = self.written(path)
         inside = ("value", *path[len(self.path) :])
         return self.shifted(self.document.scalar_place(inside, start, width))
+
+    def written(self, path: Path) -> Path:
+        """A key path of `final` as it was written."""
+        return (self.path[0], *path[1:]) if path[:1] == ("final",) else path
 
     def shifted(self, place: Place) -> Place:
         """A place in the document of the value as one in the whole text."""
@@ -68,6 +86,9 @@ def read_assignment(text: str, spec: Any) -> Assignment:
             f"to take the value away write {path}=null" if equals and all(keys) else "for example layers=16"
         )
         fail(SpecError, "E317", f"{text!r} is not path=value", place=whole, hint=hint)
+    if len(keys) > MOST_KEYS:
+        message = f"{len(keys):,} keys deep, where {MOST_KEYS} are the most"
+        fail(SpecError, "E318", message, place=whole, hint="for example blocks.swa.rope.theta=1e6")
     try:
         document = read_document(_LEAD + value, FILE)
     except SpecError as error:
@@ -80,7 +101,7 @@ def read_assignment(text: str, spec: Any) -> Assignment:
 
 
 def target(keys: tuple[str, ...], spec: Any, place: Place) -> Path:
-    """The key path that the left side means: options of blocks go to `final`, which wins over all."""
+    """The key path that the left side means."""
     path: list[str | int] = []
     for key in keys:
         if isinstance(spec, list):
@@ -89,19 +110,31 @@ def target(keys: tuple[str, ...], spec: Any, place: Place) -> Path:
         else:
             path.append(key)
             spec = spec.get(key) if isinstance(spec, dict) else None
-    if len(path) > 2 and path[0] == "blocks" and path[2] not in _ENTRY:
-        path[0] = "final"
-        if any(isinstance(key, int) for key in path):
-            hint = "assign the whole list: [1.0, 2.0]"
-            fail(
-                SpecError,
-                "E318",
-                "one entry of an option cannot be set",
-                place=place,
-                path=dotted(keys),
-                hint=hint,
-            )
+    if path[0] == "blocks" and path[2:] and path[2] not in _ENTRY and any(isinstance(key, int) for key in path):
+        fail(
+            SpecError,
+            "E318",
+            "one entry of an option cannot be set",
+            place=place,
+            path=dotted(keys),
+            hint="assign the whole list: [1.0, 2.0]",
+        )
     return tuple(path)
+
+
+def divided(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """The value at a key path of `blocks`: what an entry has goes there, options of its kind to `final`."""
+    if len(path) > 2:
+        yield path if path[2] in _ENTRY else ("final", *path[1:]), value
+    elif not isinstance(value, dict) or not value:
+        yield path, value
+    elif len(path) == 1:
+        for name, entry in value.items():
+            yield from divided((*path, name), entry)
+    else:
+        own = {key: each for key, each in value.items() if key in _ENTRY}
+        options = {key: each for key, each in value.items() if key not in _ENTRY}
+        yield from ((at, data) for at, data in ((path, own), (("final", *path[1:]), options)) if data)
 
 
 def position(key: str, path: list[str | int], entries: list[Any], place: Place) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .assignments import Assignment
 from .errors import Path, Problem, SpecError, did_you_mean, dotted
 from .origins import Origins
+from .pattern import Word
 from .plugins import Catalog
 from .source.syntax import MAX_SHOWN, not_shown
 from .spec import BlockEntry, Branch, Spec
@@ -32,6 +33,7 @@ TAKEN = {
 }  # fmt: skip
 MOST_ANCESTORS = 16
 MOST_PROBLEMS = 200
+MOST_BLOCKS = 50_000
 
 
 @dataclass
@@ -88,6 +90,26 @@ class Entries:
         if self.known(name, ("final", name), key=True) and self.spec.blocks[name].branches:
             for key in self.spec.final[name]:
                 self.no_options(name, key, ("final", name, key))
+
+    def check_extent(self, words: Sequence[Word]) -> bool:
+        """Whether so many layers of so many blocks can be decided in no time; reports it otherwise."""
+        sizes = {id(word): self.extent(word) for word in {id(word): word for word in words}.values()}
+        total = sum(sizes[id(word)] for word in words)
+        if total > MOST_BLOCKS:
+            message = (
+                f"all layers together have at most {MOST_BLOCKS:,} blocks and arguments, found {total:,}"
+            )
+            self.report("E211", message, ("pattern",), "use fewer layers, or fewer blocks in a layer")
+        return total <= MOST_BLOCKS
+
+    def extent(self, word: Word) -> int:
+        """How many blocks and arguments there are in a layer, guests included."""
+        blocks, total = self.spec.blocks, 0
+        for each in (word, *word.guests):
+            own = blocks[each.name].branches if each.name in blocks else None
+            branches = own or (self.spec.layer if each is word else None) or ()
+            total += max(1, sum(len(branch.mixes) for branch in branches)) + len(each.arguments)
+        return total
 
     def check_name(self, name: str) -> None:
         """A block's name can stand in a pattern."""

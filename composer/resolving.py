@@ -19,6 +19,8 @@ from .plugins import catalog as installed_catalog
 from .source.invalid import shown
 from .spec import INIT, Branch, Draw, Spec
 
+MOST_SET = 200_000
+
 
 def resolve(spec: Spec, catalog: Catalog | None = None, head: HeadKind = "causal-lm") -> Plan:
     """Decide everything a spec leaves open; raises SpecError with every problem of the spec."""
@@ -107,13 +109,13 @@ class Resolver(Entries):
             self.add(*error.problems)
             return ()
         self.check_words(pattern)
+        place = self.origins.place(("layers",))
         try:
-            return cycle(
-                pattern.expand(), self.spec.layers, self.spec.remainder, self.origins.place(("layers",))
-            )
+            words = cycle(pattern.expand(), self.spec.layers, self.spec.remainder, place)
         except SpecError as error:
             self.add(*error.problems)
             return ()
+        return words if self.check_extent(words) else ()
 
     def check_words(self, pattern: Pattern) -> None:
         """Every word of the pattern is a block of the spec."""
@@ -132,7 +134,7 @@ class Resolver(Entries):
 
     def choices(self, words: tuple[Word, ...]) -> list[dict[str, Choice]]:
         """For every layer and every block name, which options differ there and who said so."""
-        choices = [self.arguments(word) for word in words]
+        choices, total = [self.arguments(word) for word in words], 0
         for number, override in enumerate(self.spec.overrides):
             path: Path = ("overrides", number)
             found = indices_of(override.at, len(words)) if words else []
@@ -147,6 +149,11 @@ class Resolver(Entries):
                     did_you_mean(override.block, self.spec.blocks),
                 )
                 continue
+            total += len(found) * len(override.set)
+            if total > MOST_SET:
+                message = f"the overrides set more than {MOST_SET:,} options in all layers"
+                self.report("E325", message, path, "write blocks of other names into the pattern")
+                break
             for index in found:
                 name = override.block or words[index].name
                 choice = choices[index].setdefault(name, Choice())

@@ -109,6 +109,39 @@ def test_arguments_at_many_layers_in_little_time() -> None:
     assert "fine" == judge.outcome(lambda: composer.resolve(composer.read_spec(changed)))
 
 
+WIDE = "".join(f"  m{n}: {{extends: mlp}}\n" for n in range(300)) + "  mlp:"
+RIDERS = "".join(f"+m{n}" for n in range(300))
+SAID = ", ".join(f"o{n}=1" for n in range(300))
+TOO_LARGE = {
+    "branches": [
+        ("[{norm", "[" + "".join(f"{{mix: m{n}}}, " for n in range(300)) + "{norm"),
+        ("  mlp:", WIDE),
+    ],
+    "guests": [("pattern: full", f"pattern: full{RIDERS}"), ("  mlp:", WIDE)],
+    "arguments": [("pattern: full", f"pattern: 'full({SAID})'")],
+}
+
+
+@pytest.mark.parametrize("changes", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_millions_of_blocks_are_refused(changes: list[tuple[str, str]]) -> None:
+    """Ten thousand layers are allowed, but not of hundreds of blocks each; they were decided one by one."""
+    assert ["E211"] == refused(*changes, ("blocks:", "layers: 10000\nblocks:"))
+
+
+def test_millions_of_overrides_are_refused() -> None:
+    """Each was applied to each layer; the layers alone are fine."""
+    many = ", ".join(["{at: 0..9999, set: {bias: true}}"] * 21)
+    deep = ("blocks:", "layers: 10000\nblocks:")
+    assert ["E325"] == refused(deep, ("norm: {kind", f"overrides: [{many}]\nnorm: {{kind"))
+    assert 10_000 == len(plan(deep).layers)
+
+
+def test_an_assignment_of_many_keys() -> None:
+    """Mappings in mappings, one for each key, exhausted the stack."""
+    with pytest.raises(SpecError, match=r"5,001 keys deep, where 32 are the most \[E318\]"):
+        composer.read_spec(BASE, set=["a." * 5000 + "b=1"])
+
+
 def test_a_long_line_is_cut_around_the_mistake() -> None:
     """Each of fifty problems showed the same two thousand characters, and none of them what it was about."""
     with pytest.raises(SpecError) as caught:
