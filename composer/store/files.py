@@ -45,7 +45,7 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
-def read_small(path: Path, most: int = 64 << 20) -> bytes:
+def read_small(path: Path, most: int = 32 << 20) -> bytes:
     """The bytes of a small regular file.  Raises `WeightsError` E502, also beyond `most` bytes."""
     with os.fdopen(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size

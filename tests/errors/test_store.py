@@ -70,8 +70,8 @@ def test_unreadable(tmp_path: Path) -> None:
     assert f"F/{ONE} cannot be read: it is not a regular file [E502]" == opened(tmp_path)
     (tmp_path / ONE).rmdir()
     with open(tmp_path / INDEX, "wb") as file:
-        file.truncate((64 << 20) + 1)
-    expected = f"F/{INDEX} cannot be read: it has 67108865 bytes, more than the 67108864 allowed [E502]"
+        file.truncate((32 << 20) + 1)
+    expected = f"F/{INDEX} cannot be read: it has 33554433 bytes, more than the 33554432 allowed [E502]"
     assert expected == opened(tmp_path)
 
 
