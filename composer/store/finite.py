@@ -69,16 +69,21 @@ class Region:
 class Scan:
     """Looks through regions of memory in the background, from the moment it is made.
 
-    It takes as many threads as torch does, the one that waits for the result among them.
+    It takes as many threads as torch does, the one that waits for the result among them, and one at least.
     """
 
     def __init__(self, regions: Iterable[Region]) -> None:
         self._regions = list(regions)
         self._jobs = iter([part for region in self._regions for part in region.split(_REGION_BYTES)])
-        helpers = torch.get_num_threads() - 1
-        pool = ThreadPoolExecutor(max(1, helpers), thread_name_prefix="finite")
+        helpers = max(1, torch.get_num_threads() - 1)
+        pool = ThreadPoolExecutor(helpers, thread_name_prefix="finite")
         self._workers = [pool.submit(_work, self._jobs) for _ in range(helpers)]
         pool.shutdown(wait=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes to look at."""
+        return sum(region.end - region.begin for region in self._regions)
 
     def suspects(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The tensors that no region holds, and those near a NaN or an infinity.  Asked for once."""

@@ -14,8 +14,11 @@ from ..layout.names import folded
 from ..layout.rows import Match, WeightMap, match_names
 from .checkpoint import Checkpoint, Shard
 from .finite import Scan, not_finite
+from .verdict import FirstUse
 
 _CAST_BYTES = 16 << 20
+AT_ONCE_BYTES = 64 << 20
+"""Mapped bytes whose numbers are looked at before a load returns: a few milliseconds."""
 
 
 def materialize(
@@ -34,13 +37,22 @@ def materialize(
     `checkpoint.scan` of the model's dtype, begun earlier.
 
     Raises `WeightsError` with all problems of one pass: E511 missing, E512 unexpected, E513 wrong shape,
-    E514 not floating point; then E515 copies that differ; then E516 numbers that are not finite.
+    E514 not floating point; then E515 copies that differ; then E516 numbers that are not finite.  Numbers are
+    looked at in the background where they are many: then E516 comes from the first use of the model.
     """
     wanted = dict(model.named_parameters())
     match = check_fit(wanted, weights, checkpoint, whole)
     if problems := _check_copies(match, checkpoint):
         raise WeightsError(*problems)
-    _assign(model, wanted, _read_all(wanted, match, checkpoint, torch.device(device), scan))
+    ready = {
+        ours: read_as(checkpoint.shard(theirs), theirs, wanted[ours].dtype, torch.device(device))
+        for ours, theirs in match.filled.items()
+    }
+    verdict = FirstUse(lambda: _broken_numbers(ready, match, checkpoint, scan))
+    if scan is None or scan.nbytes <= AT_ONCE_BYTES:
+        verdict()
+    _assign(model, wanted, ready)
+    verdict.guard(model)
 
 
 def check_fit(
@@ -51,14 +63,18 @@ def check_fit(
     Raises `WeightsError` E511 to E514 as `materialize`, and E532 for parameters without a row.
     """
     match = match_names(weights, wanted, checkpoint.names(), whole)
-    problems = _check_names(match, checkpoint) + _check_forms(wanted, match, checkpoint)
+    lost = [name for name in wanted if name not in match.filled]
+    headless = whole and all(name.startswith("head.") for name in lost)
+    problems = _check_names(match, checkpoint, headless) + _check_forms(wanted, match, checkpoint)
     if problems:
         raise WeightsError(*problems)
     return match
 
 
-def _check_names(match: Match, checkpoint: Checkpoint) -> list[Problem]:
+def _check_names(match: Match, checkpoint: Checkpoint, headless: bool) -> list[Problem]:
     missing = _each("E511", checkpoint, "this tensor is missing", match.missing)
+    if missing and headless:
+        missing[0] = replace(missing[0], hint='a model without a head loads with head="base"')
     near = did_you_mean(match.missing[0], match.unexpected[:500]) if missing else ""
     if near:  # one suggestion is enough to see what the names have in common
         missing[0] = replace(
@@ -112,27 +128,18 @@ def _same_bytes(checkpoint: Checkpoint, one: str, other: str) -> bool:
     return same
 
 
-def _read_all(
-    wanted: dict[str, nn.Parameter],
-    match: Match,
-    checkpoint: Checkpoint,
-    device: torch.device,
-    scan: Scan | None,
-) -> dict[str, torch.Tensor]:
-    ready = {
-        ours: read_as(checkpoint.shard(theirs), theirs, wanted[ours].dtype, device)
-        for ours, theirs in match.filled.items()
-    }
+def _broken_numbers(
+    ready: Mapping[str, torch.Tensor], match: Match, checkpoint: Checkpoint, scan: Scan | None
+) -> list[Problem]:
+    """E516 for every kind of number that no model can hold."""
     broken: dict[str, list[str]] = {}
     for ours in not_finite(ready, scan):
-        theirs, dtype = match.filled[ours], wanted[ours].dtype
+        theirs, dtype = match.filled[ours], ready[ours].dtype
         stored = not_finite({theirs: checkpoint.tensor(theirs)})
         what = "numbers that are not finite (NaN, infinity)" if stored else f"numbers too large for {dtype}"
         broken.setdefault(what, []).append(theirs)
-    if broken:
-        each = (_each("E516", checkpoint, what, names) for what, names in broken.items())
-        raise WeightsError(*(problem for problems in each for problem in problems))
-    return ready
+    each = (_each("E516", checkpoint, what, names) for what, names in broken.items())
+    return [problem for problems in each for problem in problems]
 
 
 def read_as(shard: Shard, name: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
