@@ -15,7 +15,7 @@ FILE = "--set"
 _LEAD = "value: "
 MOST_KEYS = 32
 # What an entry of `blocks` has besides the options of its kind.
-_ENTRY = ("kind", "extends", "branches")
+ENTRY = ("kind", "extends", "branches")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Assignment:
 
     def written(self, path: Path) -> Path:
         """A key path of `final` as it was written."""
-        return (self.path[0], *path[1:]) if path[:1] == ("final",) else path
+        return ("blocks", *path[1:]) if path[:1] == ("final",) and self.path[0] == "blocks" else path
 
     def shifted(self, place: Place) -> Place:
         """A place in the document of the value as one in the whole text."""
@@ -110,7 +110,12 @@ def target(keys: tuple[str, ...], spec: Any, place: Place) -> Path:
         else:
             path.append(key)
             spec = spec.get(key) if isinstance(spec, dict) else None
-    if path[0] == "blocks" and path[2:] and path[2] not in _ENTRY and any(isinstance(key, int) for key in path):
+    if (
+        path[0] == "blocks"
+        and path[2:]
+        and path[2] not in ENTRY
+        and any(isinstance(key, int) for key in path)
+    ):
         fail(
             SpecError,
             "E318",
@@ -125,15 +130,15 @@ def target(keys: tuple[str, ...], spec: Any, place: Place) -> Path:
 def divided(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
     """The value at a key path of `blocks`: what an entry has goes there, options of its kind to `final`."""
     if len(path) > 2:
-        yield path if path[2] in _ENTRY else ("final", *path[1:]), value
+        yield path if path[2] in ENTRY else ("final", *path[1:]), value
     elif not isinstance(value, dict) or not value:
         yield path, value
     elif len(path) == 1:
         for name, entry in value.items():
             yield from divided((*path, name), entry)
     else:
-        own = {key: each for key, each in value.items() if key in _ENTRY}
-        options = {key: each for key, each in value.items() if key not in _ENTRY}
+        own = {key: each for key, each in value.items() if key in ENTRY}
+        options = {key: each for key, each in value.items() if key not in ENTRY}
         yield from ((at, data) for at, data in ((path, own), (("final", *path[1:]), options)) if data)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from .assignments import Assignment
+from .assignments import ENTRY, Assignment
 from .errors import Path, Problem, SpecError, did_you_mean, dotted
-from .origins import Origins
+from .origins import Origins, merge
 from .pattern import Word
 from .plugins import Catalog
 from .source.syntax import MAX_SHOWN, not_shown
@@ -209,6 +210,25 @@ class Entries:
             kinds.append(entry.kind)
             each = entry.extends
         return next((kind for kind in kinds if kind is not None), None)
+
+    def lineage(self, name: str) -> Iterator[Path]:
+        """The key paths that a block takes options from, nearest first."""
+        yield ("blocks", name)
+        parent = self.spec.blocks[name].extends
+        if parent is not None:
+            yield ("final", parent)
+            yield from self.lineage(parent)
+
+    def options(self, name: str) -> dict[str, Any]:
+        """A block's kind and options, laid on those of the block that it extends and what is final about that."""
+        entry = self.spec.blocks[name]
+        base: dict[str, Any] = {}
+        if entry.extends:
+            final = self.spec.final.get(entry.extends, {})
+            base = merge(self.options(entry.extends), {k: v for k, v in final.items() if k not in ENTRY})
+        kind = {"kind": entry.kind} if entry.kind is not None else {}
+        merged: dict[str, Any] = merge(base, {**kind, **entry.options})
+        return merged
 
     def circle(self, names: list[str]) -> None:
         """Blocks extend each other; told once, beginning with the first of them."""

@@ -63,6 +63,10 @@ class Origins:
                     return document
         return None
 
+    def has(self, path: Path) -> bool:
+        """Whether any document says something at `path`."""
+        return any(has(document.data, path) for document in self.documents)
+
     def place(self, path: Path, key: bool = False) -> Place | None:
         """The place of the value (or of its key) at `path`."""
         document = self.document(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,28 +42,48 @@ class Choice:
 
 @dataclass
 class OptionOrigins:
-    """Places of a block's options, some of which come from the pattern, an override or the command line."""
+    """Places of a block's options, some of which come from the pattern, an override or the command line.
+
+    `lineage` are the key paths whose options the block starts from, nearest first: its entry is the first, then
+    what is final about a block that it extends, then that block's entry.
+    """
 
     origins: Origins
     base: Path
     said: dict[str, Said] = field(default_factory=dict)
+    lineage: tuple[Path, ...] = ()
+
+    def inherited(self, path: Path) -> Path:
+        """Where an option at a key path of the block's entry is written: there, or in what it starts from."""
+        option = path[len(self.base) :]
+        for end in range(len(option), 0, -1):
+            for home in self.lineage:
+                if self.origins.has((*home, *option[:end])):
+                    return (*home, *option)
+        return path
 
     def about(self, path: Path) -> Said | None:
         """Who said what the option at a key path of the block's entry is, if not the entry."""
         option = path[len(self.base) :]
         return self.said.get(str(option[0])) if option else None
 
+    def written(self, option: str) -> bool:
+        """Whether anybody says something of an option."""
+        return option in self.said or any(self.origins.has((*home, option)) for home in self.lineage)
+
     def shown(self, path: Path) -> Path:
         """A key path of the block's entry, or of the override that changed what stands there."""
         said = self.about(path)
-        other = said is not None and said.path[0] == "overrides"
-        return (*said.path, *path[len(self.base) + 1 :]) if said and other else path
+        if said is None:
+            home = self.inherited(path)
+            return ("blocks", *home[1:]) if home[:1] == ("final",) else home
+        return (*said.path, *path[len(self.base) + 1 :]) if said.path[0] == "overrides" else path
 
     def place(self, path: Path, key: bool = False) -> Place | None:
         """The place of an option of the block."""
         said = self.about(path)
         if said is None:
-            return self.origins.place(path, key)
+            return self.origins.place(self.inherited(path), key)
         return said.place or self.origins.place((*said.path, *path[len(self.base) + 1 :]), key)
 
 
@@ -93,28 +113,42 @@ def settle(kind: type[Block], options: dict[str, Any], site: Site, origins: Opti
         found = [
             Problem("E410", message, at, name, "this is a fault of the plugin; report it to its authors")
         ]
-    return Settled(problems=tuple(about_option(problem, options, origins) for problem in found))
+    return Settled(problems=tuple(found))
 
 
-def about_option(problem: Problem, options: dict[str, Any], origins: OptionOrigins) -> Problem:
-    """A sentence about the whole block that begins with the name of an option is told where that stands."""
-    path: Path = tuple(problem.path.split("."))
-    first = re.match(r"\w*", problem.message)
-    if path == origins.base and first and first[0] in options:
-        path = (*path, first[0])
-        problem = replace(problem, place=origins.place(path))
-    return replace(problem, path=dotted(origins.shown(path)))
+def told(
+    found: Iterable[Problem], known: Iterable[Problem], own: Mapping[str, Any], origins: OptionOrigins
+) -> Iterator[Problem]:
+    """The problems of a block where their causes stand.
 
-
-def told_before(found: Iterable[Problem], known: Iterable[Problem], own: Container[str]) -> Iterator[Problem]:
-    """The problems found, those among them that are `known` as they were told where the block has them from.
-
-    `own` are the options that were written anew, whose problems are new.
+    Those that are `known` were told where the block has them from; `own` are the options written anew, whose
+    problems are new.  A problem of the block as a whole is brought by one of its options.
     """
+    whole = {problem.message: problem for problem in known}
     before = {(problem.message, option_of(problem)): problem for problem in known}
     for problem in found:
-        option = option_of(problem)
-        yield problem if option[:1] and option[0] in own else before.get((problem.message, option), problem)
+        path: Path = tuple(problem.path.split("."))
+        if path == origins.base:
+            yield whole.get(problem.message) or about_option(problem, own, origins)
+            continue
+        problem, option = replace(problem, path=dotted(origins.shown(path))), option_of(problem)
+        yield problem if option[0] in own else before.get((problem.message, option), problem)
+
+
+def about_option(problem: Problem, own: Mapping[str, Any], origins: OptionOrigins) -> Problem:
+    """A problem of the whole block, told where the option stands that brought it: one written anew, if any was.
+
+    It is the one that the sentence names, or whose value it names; of what was said on top it is the last.
+    """
+    words = re.findall(r"\w+", problem.message)
+    values = {key: str(each.value if isinstance(each, Said) else each) for key, each in own.items()}
+    named = [word for word in words if word in own]
+    named += [key for key, value in values.items() if value in words]
+    named += [*own][-1:] if origins.said else [word for word in words if origins.written(word)]
+    if not named:
+        return problem
+    path: Path = (*origins.base, named[0])
+    return replace(problem, place=origins.place(path), path=dotted(origins.shown(path)))
 
 
 def option_of(problem: Problem) -> tuple[str, ...]:

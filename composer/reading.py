@@ -152,9 +152,10 @@ def merged(written: Sequence[Written], assignments: Sequence[str] = ()) -> tuple
         data = merge(data, document.data)
     data.pop("extends", None)
     documents = list(written)
-    for text in assignments:
+    for text in [assignments] if isinstance(assignments, str) else assignments:
         each = read_assignment(text, data)
-        data = assigned(data, each.path, each.value)
+        for path, value in each.parts:
+            data = assigned(data, path, value)
         documents.insert(0, each)
     return data, Origins(documents)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import get_args
 
 from .block import Norm, Site
 from .entries import Entries
 from .errors import CallError, Path, Problem, SpecError, did_you_mean, fail
-from .origins import merge
-from .overrides import Choice, OptionOrigins, Said, Settled, indices_of, settle, told_before, written
+from .overrides import Choice, OptionOrigins, Said, Settled, indices_of, settle, told, written
 from .pattern import Pattern, Word, cycle, hint_for_unknown, read_pattern
 from .plan import BranchPlan, Chain, HeadKind, HeadPlan, LayerPlan, MixerPlan, Plan, Sizes
 from .plugins import Catalog
@@ -159,8 +158,8 @@ class Resolver(Entries):
                 choice = choices[index].setdefault(name, Choice())
                 for key, value in override.set.items():
                     at = (*path, "set", key)
-                    if message := choice.override(key, Said(value, at)):
-                        self.report("E326", f"layer {index}: {message}", at, key=True)
+                    if clash := choice.override(key, Said(value, at)):
+                        self.report("E326", f"layer {index}: {clash}", at, key=True)
         return choices
 
     def arguments(self, word: Word) -> dict[str, Choice]:
@@ -279,19 +278,17 @@ class Resolver(Entries):
         if key not in self.settled:
             entry, options = self.spec.blocks[name], self.options(name)
             kind = self.catalog[options.pop("kind")]
-            found = settle(kind, options, self.site, OptionOrigins(self.origins, ("blocks", name), said))
-            if found.problems and (said or entry.extends):
-                base = name if said else str(entry.extends)
-                known = self.settle(base, {}) if self.kind_of(base) in self.catalog else Settled()
-                own = said or entry.options
-                found = Settled(problems=tuple(told_before(found.problems, known.problems, own)))
+            origins = OptionOrigins(self.origins, ("blocks", name), said, tuple(self.lineage(name)))
+            found = settle(kind, options, self.site, origins)
+            if found.problems:
+                own, known = said or entry.options, self.known_of(name, bool(said))
+                found = Settled(problems=tuple(told(found.problems, known.problems, own, origins)))
             self.settled[key] = found
         return self.settled[key]
 
-    def options(self, name: str) -> dict[str, Any]:
-        """A block's kind and options, laid on those of the block that it extends."""
-        entry = self.spec.blocks[name]
-        base = self.options(entry.extends) if entry.extends else {}
-        kind = {"kind": entry.kind} if entry.kind is not None else {}
-        merged: dict[str, Any] = merge(base, {**kind, **entry.options})
-        return merged
+    def known_of(self, name: str, special: bool) -> Settled:
+        """What is known of a block before anything special is said of it, or of the block that it extends."""
+        base = name if special else self.spec.blocks[name].extends
+        if base is None or self.kind_of(base) not in self.catalog:
+            return Settled()
+        return self.settle(base, {} if special else self.final(base))
