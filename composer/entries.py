@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .assignments import ENTRY, Assignment
+from .assignments import FILE as ASSIGNED
 from .errors import Path, Problem, SpecError, did_you_mean, dotted
 from .origins import Origins, merge
 from .pattern import Word
@@ -33,6 +34,8 @@ TAKEN = {
     "type", "update", "values", "xpu", "zero_grad",
 }  # fmt: skip
 MOST_ANCESTORS = 16
+# What the place of a value on a command line has for a file.
+TYPED = (ASSIGNED, "<pattern>")
 MOST_PROBLEMS = 200
 MOST_BLOCKS = 50_000
 
@@ -67,6 +70,11 @@ class Entries:
         place = self.origins.place(path, key)
         self.add(Problem(code, message, place, self.shown(path), hint))
 
+    def is_typed(self, key: str) -> bool:
+        """Whether a key of the spec comes from a command line, and not from a file."""
+        place = self.origins.place((key,)) if self.origins.has((key,)) else None
+        return place is not None and place.file in TYPED
+
     def shown(self, path: Path) -> str:
         """A key path as its author wrote it."""
         assigned = isinstance(self.origins.document(path), Assignment)
@@ -85,12 +93,29 @@ class Entries:
         for number, branch in enumerate(self.spec.layer or ()):
             self.check_branch(branch, ("layer", number), "mixer")
         self.check_repeats(self.spec.layer or (), ("layer",))
+        if self.spec.remainder == "truncate" and self.spec.layers is None:
+            message = "without 'layers' a pattern has no remainder to truncate"
+            self.report("E337", message, ("remainder",), "write layers, or leave remainder out")
 
     def check_final(self, name: str) -> None:
         """What has the last word is about a block that has options."""
         if self.known(name, ("final", name), key=True) and self.spec.blocks[name].branches:
             for key in self.spec.final[name]:
                 self.no_options(name, key, ("final", name, key))
+
+    def check_mixer(self, words: Sequence[Word]) -> None:
+        """The spec's layer has a place for the words of the pattern that have no branches of their own."""
+        layer = self.spec.layer
+        if layer is None or any("mixer" in branch.mixes for branch in layer):
+            return
+        for word in words:
+            if word.name in self.spec.blocks and not self.spec.blocks[word.name].branches:
+                message = (
+                    f"no branch of the layer mixes `mixer`, so the pattern's {word.name!r} stands nowhere"
+                )
+                hint = "write mix: mixer in one branch"
+                self.report("E336", message, ("layer",), hint, key=True)
+                return
 
     def check_extent(self, words: Sequence[Word]) -> bool:
         """Whether so many layers of so many blocks can be decided in no time; reports it otherwise."""

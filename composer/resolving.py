@@ -108,9 +108,11 @@ class Resolver(Entries):
             self.add(*error.problems)
             return ()
         self.check_words(pattern)
+        self.check_mixer(pattern.expand())
         place = self.origins.place(("layers",))
         try:
-            words = cycle(pattern.expand(), self.spec.layers, self.spec.remainder, place)
+            typed = self.is_typed("pattern") or self.is_typed("layers")
+            words = cycle(pattern.expand(), self.spec.layers, self.spec.remainder, place, typed)
         except SpecError as error:
             self.add(*error.problems)
             return ()

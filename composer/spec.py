@@ -113,7 +113,7 @@ class Spec(Frozen):
     norm: Norm = Field(
         description="The model's norm: in front of the head, and wherever a branch names its kind."
     )
-    layer: Annotated[tuple[Branch, ...], List] | None = Field(
+    layer: Annotated[tuple[Branch, ...], List, Field(min_length=1)] | None = Field(
         default=None,
         description="Residual branches of a layer; `mixer` stands for the word of the pattern. "
         "By default one branch: the mixer, with the model's norm before it.",

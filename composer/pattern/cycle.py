@@ -18,12 +18,14 @@ def cycle(
     layers: int | None = None,
     remainder: Remainder = "error",
     place: Place | None = None,
+    typed: bool = False,
 ) -> tuple[Word, ...]:
     """The words repeated to `layers` layers, or as they are without it. `place` is where `layers` stands.
+    Where the pattern was `typed` on a command line the hints are options of one.
 
     Raises SpecError if `layers` is shorter than the pattern, or no multiple of it and `remainder` is "error".
     """
-    once = len(words)
+    once, write = len(words), "write --set {}={}" if typed else "write {}: {}"
     layers = once if layers is None else layers
     if not 1 <= layers <= MAX_LAYERS:
         message = f"a model has between 1 and {MAX_LAYERS:,} layers, found {layers:,}"
@@ -31,12 +33,13 @@ def cycle(
     if layers == once:
         return words
     if layers < once:
-        hint = f"shorten the pattern, or write layers: {once}"
+        hint = f"shorten the pattern, or {write.format('layers', once)}"
         message = f"the pattern has {once} layers, more than the {layers} that 'layers' says"
         fail(SpecError, "E210", message, place=place, path="layers", hint=hint)
     whole, left = divmod(layers, once)
     if left and remainder != "truncate":
-        hint = f"write layers: {whole * once} or {(whole + 1) * once}, or set remainder: truncate"
+        hint = f"{write.format('layers', whole * once)} or {(whole + 1) * once}, or "
+        hint += write.format("remainder", "truncate") if typed else "set remainder: truncate"
         message = f"{layers} layers are {whole} cycles of {once} and {left} more"
         fail(SpecError, "E209", message, place=place, path="layers", hint=hint)
     return (words * (whole + 1))[:layers]

@@ -14,10 +14,13 @@ _MEANT = {
     **dict.fromkeys(_REPEAT, "×"),
     **dict.fromkeys("∗⁎·⋅", "*"),
     **dict.fromkeys("‐‑‒–—−", "-"),
-    **dict.fromkeys("‘’‚", "'"),
-    **dict.fromkeys("“”„", '"'),
-    "、": ",",
+    **dict.fromkeys("、；", ","),
 }
+
+_MARKS = frozenset(",+()*=-_. ")  # of the grammar
+_QUOTES = {**dict.fromkeys("‘’‚＇", "'"), **dict.fromkeys("“”„＂", '"')}
+_CURLY = "".join(_QUOTES)
+_QUOTED_VALUE = re.compile(rf"[=＝]\s*['\"{_CURLY}][^'\"{_CURLY}\n]*['\"{_CURLY}]?")
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,20 @@ class Foreign:
         """What to write instead."""
         if not self.meant:
             return "names are letters a-z, digits, '_' and '-'"
+        if self.character in _QUOTES and self.meant == " ":
+            return "only values of arguments are quoted: leave it out"
         return "write an ordinary space" if self.meant == " " else f"write {self.meant!r}"
 
 
 def foreign(text: str) -> Iterator[Foreign]:
     """Every character of a pattern that has to be replaced."""
+    values = {at for match in _QUOTED_VALUE.finditer(text) for at in range(*match.span())}
     for match in _FOREIGN.finditer(text):
-        if len(match.group()) == 1:
-            yield Foreign(match.start(), match.group(), _meant(match.group()))
+        character, at = match.group(), match.start()
+        if character in _QUOTES:
+            yield Foreign(at, character, _QUOTES[character] if at in values else " ")
+        elif len(character) == 1:
+            yield Foreign(at, character, _meant(character))
 
 
 def replaced(text: str, found: list[Foreign]) -> str:
@@ -55,4 +64,5 @@ def _meant(character: str) -> str:
     if character in _MEANT:
         return _MEANT[character]
     plain = unicodedata.normalize("NFKC", character)
-    return plain if len(plain) == 1 and plain.isascii() else ""
+    known = plain in _MARKS or (plain.isascii() and plain.isalnum())
+    return plain if len(plain) == 1 and known else ""

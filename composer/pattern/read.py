@@ -30,7 +30,7 @@ def read_pattern(
     """
     parts = [value] if isinstance(value, str) else _joinable(value)
     paths = [path] if isinstance(value, str) else [(*path, index) for index in range(len(parts))]
-    return parse(",".join(parts), _locate(parts, paths, places) if places else None, dotted(path))
+    return parse(",".join(parts), _locate(parts, paths, path, places) if places else None, dotted(path))
 
 
 def _joinable(parts: Sequence[str]) -> list[str]:
@@ -38,11 +38,13 @@ def _joinable(parts: Sequence[str]) -> list[str]:
     return [*(re.sub(r",(\s*)\Z", r" \1", part) for part in parts[:-1]), *parts[-1:]]
 
 
-def _locate(parts: list[str], paths: list[Path], places: ScalarPlaces) -> Locate:
+def _locate(parts: list[str], paths: list[Path], path: Path, places: ScalarPlaces) -> Locate:
     starts = list(accumulate((len(part) + 1 for part in parts[:-1]), initial=0))
 
     def locate(offset: int, width: int) -> Place | None:
+        if not paths:
+            return places.scalar_place(path, 0, width)
         index = bisect_right(starts, offset) - 1
-        return places.scalar_place(paths[index], offset - starts[index], width) if paths else None
+        return places.scalar_place(paths[index], offset - starts[index], width)
 
     return locate

@@ -31,6 +31,10 @@ PATTERNS = [
     ("E201", "a–b", (2, 1), "unexpected character '–'", "write '-'"),
     ("E201", "a(k=‘b')", (5, 1), "unexpected character '‘'", 'write "\'"'),
     ("E201", "a,\u00a0b", (3, 1), "unexpected character '\\xa0'", "write an ordinary space"),
+    ("E201", 'a(k=“b")', (5, 1), "unexpected character '“'", "write '\"'"),
+    ("E201", "a；b", (2, 1), "unexpected character '；'", "write ','"),
+    ("E201", "a！", (2, 1), "unexpected character '！'", "names are letters a-z, digits, '_' and '-'"),
+    ("E201", "“a", (1, 1), "unexpected character '“'", "only values of arguments are quoted: leave it out"),
     ("E202", "", (1, 1), "the pattern is empty", "write the name of a block"),
     ("E202", " \n", (1, 1), "the pattern is empty", "write the name of a block"),
     ("E202", "a b", (3, 1), "expected ',' or the end, found 'b'", ""),
@@ -167,6 +171,20 @@ def test_layers(code: str, layers: int, message: str, hint: str) -> None:
     with pytest.raises(SpecError) as caught:
         cycle(parse("a×5, b").expand(), layers, place=place)
     assert (Problem(code, message, place, "layers", hint),) == caught.value.problems
+
+
+def test_layers_of_a_typed_pattern() -> None:
+    """Somebody who typed a pattern is told what to add to the command line, not to change a file."""
+    hints = []
+    for layers in (62, 4):
+        with pytest.raises(SpecError) as caught:
+            cycle(parse("a×5, b").expand(), layers, typed=True)
+        hints.append(caught.value.problems[0].hint)
+
+    assert [
+        "write --set layers=60 or 66, or write --set remainder=truncate",
+        "shorten the pattern, or write --set layers=6",
+    ] == hints
 
 
 def test_a_short_model_is_never_a_truncated_pattern() -> None:
