@@ -129,6 +129,21 @@ def test_resuming_a_finished_run_changes_nothing(whole: Path, text: Path) -> Non
     assert report.held_out_bits_per_byte is not None
 
 
+def test_resuming_takes_the_options_of_the_first_run(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what may change need be said, and files and log lines are what may."""
+    spec = composer.read_spec("pocket-mistral", set=["layers=1", "vocab_size=400", "hidden_size=16"])
+    options = {**FEW, "seed": 3, "steps": 4, "save_every": 2, "log_every": 1}
+    train(spec, text, tmp_path, **options)
+    train(spec, text, tmp_path, resume=True, layout="hf", log_every=3)
+    found = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+
+    assert (3, 4, "composer") == (found["seed"], found["steps"], found["layout"])
+    assert (tmp_path / "checkpoint/config.json").is_file()
+    assert 1 == len(composer.load(tmp_path / "checkpoint").plan.layers)
+
+
 def test_a_given_tokenizer_is_used_as_it_is(whole: Path, text: Path, tmp_path: Path) -> None:
     """And travels into the checkpoint byte for byte."""
     train(SPEC, text, tmp_path, **{**FEW, "steps": 1, "tokenizer": whole / "tokenizer"})

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import click
 
-from composer.errors import UsageError, fail
-
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
@@ -76,14 +74,3 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     """The options that were on the command line."""
     set_ = {name: value for name, value in values.items() if value is not None and value != ()}
     return {name: None if value is NULL else value for name, value in set_.items()}
-
-
-def check_device(name: str) -> None:
-    """Whether this machine has the device.  Raises UsageError E909."""
-    import torch
-
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        first = str(error).partition("\n")[0]
-        fail(UsageError, "E909", f"the device {name!r} cannot be used: {first}", hint="cpu always can")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from composer.cli import output
-from composer.cli.fields import check_device, given, options_of
+from composer.cli.fields import given, options_of
 from composer.cli.verbs import Verb, json_option
 from composer.errors import UsageError, did_you_mean, fail
 
@@ -44,6 +44,11 @@ class Generate(Verb):
     "--dtype", help="Type of weights and arithmetic: float32, bfloat16, float16; the checkpoint's by default."
 )
 @click.option("--attention", help="How attention is computed; the fastest that is there by default.")
+@click.option(
+    "--prepare",
+    is_flag=True,
+    help="Pack the weights first: about twice as fast per token, twice the memory.",
+)
 @click.option("--quiet", is_flag=True, help="Nothing on stderr: neither prompt nor speed.")
 @json_option
 def verb(
@@ -52,6 +57,7 @@ def verb(
     device: str,
     dtype: str | None,
     attention: str | None,
+    prepare: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -70,6 +76,8 @@ def verb(
     settings = sampled(given(options))
     GenerationOptions(**settings)
     loaded = loaded_model(model, {"device": device, "dtype": dtype, "attention": attention})
+    if prepare:
+        loaded[0].prepare()
     results = [one(loaded, prompt, settings, quiet, as_json) for prompt in texts(prompts)]
     if as_json:
         output.json_data(results)
@@ -89,30 +97,26 @@ def loaded_model(what: str, how: dict[str, Any]) -> tuple[Any, Any]:
     from composer.cli.models import weights_of
 
     folder = weights_of(what)
-    import torch
-
+    from composer.nn.device import usable_device
     from composer.store import load
     from composer.text import load_tokenizer
 
     how = {name: value for name, value in how.items() if value is not None}
     if "dtype" in how:
-        how["dtype"] = dtype_named(torch, how["dtype"])
-    check_device(how["device"])
+        how["dtype"] = dtype_named(how["dtype"])
+    usable_device(how["device"])
     tokenizer = load_tokenizer(folder)
     return load(folder, **how).eval(), tokenizer
 
 
-def dtype_named(torch: Any, name: str) -> Any:
-    """A dtype of torch by its name."""
-    names = ("float32", "bfloat16", "float16", "float64")
-    if name not in names:
-        fail(
-            UsageError,
-            "E907",
-            f"no dtype is called {name!r}",
-            hint=did_you_mean(name, names) or ", ".join(names),
-        )
-    return getattr(torch, name)
+def dtype_named(name: str) -> Any:
+    """A dtype of torch by its name.  Raises UsageError E907."""
+    from composer.nn.device import DTYPES
+
+    if name not in DTYPES:
+        hint = did_you_mean(name, DTYPES) or ", ".join(DTYPES)
+        fail(UsageError, "E907", f"no dtype is called {name!r}", hint=hint)
+    return DTYPES[name]
 
 
 def texts(prompts: tuple[str, ...]) -> Iterator[str]:

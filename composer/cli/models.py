@@ -15,7 +15,7 @@ from composer.plan import Plan
 from composer.plugins import catalog
 from composer.reading import chain, check_spec, find_document, merged, spec_from
 from composer.resolving import resolve
-from composer.shipped import shipped_specs, specs_folder
+from composer.shipped import checkpoint_folder, shipped_specs
 from composer.source import Document, read_document
 from composer.spec import Spec
 
@@ -97,11 +97,8 @@ def spec_like(pattern: str, base: str, assignments: Sequence[str]) -> Spec:
 
 def weights_of(what: str) -> pathlib.Path:
     """The checkpoint folder of a model argument; a shipped name may have one beside its spec."""
-    for folder in (pathlib.Path(what), specs_folder() / what):
-        if folder.is_dir():
-            return folder
-    if not pathlib.Path(what).exists() and what not in shipped_specs():
+    folder = checkpoint_folder(what)
+    if not folder.is_dir():
         hint = did_you_mean(what, shipped_specs()) or "give a checkpoint folder"
         fail(UsageError, "E908", f"there is no folder and no shipped model {what!r}", hint=hint)
-    hint = "give a checkpoint folder: one that was downloaded, or the folder `checkpoint` of a training run"
-    fail(UsageError, "E906", f"{what} is a spec, and a spec has no weights to generate with", hint=hint)
+    return folder

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from composer.cli import output
-from composer.cli.fields import check_device, given, options_of
+from composer.cli.fields import given, options_of
 from composer.cli.verbs import Verb, json_option, set_option
 
 
@@ -29,7 +29,7 @@ class Train(Verb):
     examples=(
         "train pocket-mistral --text corpus/ --out runs/first --steps 2000",
         "train my-model.yaml --text corpus/ --out runs/full --set pattern=full --seed 1",
-        "train my-model.yaml --text corpus/ --out runs/full --resume",
+        "train my-model.yaml --text corpus/ --out runs/full --set pattern=full --resume",
     ),
 )
 @click.argument("spec")
@@ -38,7 +38,7 @@ class Train(Verb):
     "--out", required=True, metavar="FOLDER", help="New or empty folder for everything that is written."
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on with the run in the folder, from where it was last saved."
+    "--resume", is_flag=True, help="Go on with the run in the folder, with its options, from its last save."
 )
 @set_option
 @json_option
@@ -52,10 +52,9 @@ def verb(
     """
     gc.enable()
     from composer.cli.models import read_model
-    from composer.train import TrainOptions, train
+    from composer.train import train
 
     plan, settings = read_model(spec, assignments), given(options)
-    check_device(TrainOptions(**settings).device)
     report = asdict(train(plan, text, out, resume=resume, **settings))
     report["checkpoint"] = str(report["checkpoint"])
     if as_json:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from composer.block import Param
-from composer.errors import CallError, fail
 from composer.plan import Plan
 from composer.spec import Draw
 
 from . import kernels  # noqa: F401  # registers them
 from .attend import kernel
+from .device import usable_device, usable_dtype
 from .model import Model
 
 
@@ -25,17 +25,11 @@ def build(
     """A model with freshly drawn parameters; `device="meta"` allocates nothing.
 
     `seed` makes the draw reproducible; without it torch's own generator is used.  `attention` names the
-    kernel.  Raises CallError for a dtype that is no floating one.
+    kernel.  Raises CallError: E701 an unknown kernel, E713 a dtype that no model has, E716 a device that is
+    not there.
     """
-    if not dtype.is_floating_point:
-        fail(
-            CallError,
-            "E713",
-            f"a model cannot be built in {dtype}",
-            hint="torch.float32, torch.bfloat16 or torch.float16",
-        )
+    device, dtype = usable_device(device), usable_dtype(dtype)
     kernel(attention)
-    device = torch.device(device)
     model = outline(plan, dtype)
     model.attention = attention
     if device.type == "meta":

@@ -5,7 +5,7 @@ Lengths live once, per row, on the host; what a slot holds and where is derived 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import index
 
 import torch
@@ -33,13 +33,11 @@ class HybridCache:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        if batch_size < 1 or rollback < 0 or (max_length is not None and max_length < 1):
-            fail(
-                CacheError,
-                "E801",
-                f"a cache for batch_size={batch_size}, max_length={max_length}, rollback={rollback} holds nothing",
-                hint="all are positive; rollback may be 0",
-            )
+        sizes = [_whole(batch_size), 1 if max_length is None else _whole(max_length), _whole(rollback) + 1]
+        if min(sizes) < 1:
+            asked = f"batch_size={batch_size!r}, max_length={max_length!r}, rollback={rollback!r}"
+            hint = "whole numbers, all of them positive; rollback may be 0"
+            fail(CacheError, "E801", f"a cache for {asked} holds nothing", hint=hint)
         self.plan, self.max_length, self.allowed = plan, max_length, rollback
         self.dtype, self.device = dtype, device
         self.lengths = [0] * batch_size
@@ -101,14 +99,14 @@ class HybridCache:
         Raises CacheError where any slot is a ring and a row would go further back from the most tokens it
         has had than the `rollback` the cache was made with.
         """
-        asked = [tokens] * len(self.lengths) if isinstance(tokens, int) else [index(n) for n in tokens]
+        asked = _each_row(tokens, len(self.lengths))
         if len(asked) != len(self.lengths) or any(
             not 0 <= n <= length for n, length in zip(asked, self.lengths, strict=False)
         ):
             fail(
                 CacheError,
                 "E806",
-                f"cannot forget {tokens} tokens of rows that hold {self.lengths}",
+                f"cannot forget {tokens!r} tokens of rows that hold {self.lengths}",
                 hint="one number from 0 to the row's length, or one for each row",
             )
         lengths = [length - n for length, n in zip(self.lengths, asked, strict=True)]
@@ -132,3 +130,18 @@ class HybridCache:
             if slot.slot.window is not None
         )
         return next(paths, None)
+
+
+def _whole(number: object) -> int:
+    """The number if it is a whole one, else one that no size can be."""
+    try:
+        return index(number)  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        return -1
+
+
+def _each_row(tokens: object, rows: int) -> list[int]:
+    """One number for each row; what is neither a whole number nor a row of them fits nothing."""
+    if isinstance(tokens, Iterable) and getattr(tokens, "ndim", 1) == 1:
+        return [_whole(number) for number in tokens]
+    return [_whole(tokens)] * rows

@@ -103,6 +103,7 @@ def read_call(
         "labels": labels, "segment_ids": segments,
     }  # fmt: skip
     check_kinds(tensors)
+    ids, labels = widened(ids), widened(labels)
     given = check_input(model, ids, embeds)
     batch, width = given.shape[:2]
     if cache is not None:
@@ -270,6 +271,13 @@ def check_kinds(tensors: dict[str, Any]) -> None:
         if each is not None and not isinstance(each, Tensor):
             hint = f"torch.tensor({name})"
             fail(CallError, "E706", f"{name} is a {type(each).__name__}, expected a tensor", hint=hint)
+
+
+def widened(ids: Tensor | None) -> Tensor | None:
+    """Whole numbers of any size as int64; other tensors, and int32 ones, as they are."""
+    if ids is None or ids.dtype in (torch.int32, torch.int64, torch.bool):
+        return ids
+    return ids if ids.is_floating_point() or ids.is_complex() else ids.long()
 
 
 def check_cache(model: Model, cache: Any) -> None:

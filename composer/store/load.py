@@ -14,45 +14,48 @@ from ..layout.family import family_named
 from ..layout.importing import family_of, import_config, read_config, spec_name
 from ..layout.rows import WeightMap, own_names
 from ..nn.build import build
+from ..nn.device import DTYPES, usable_device, usable_dtype
 from ..nn.model import Model
 from ..plan import HeadKind, Plan
 from ..reading import read_spec
 from ..resolving import resolve
+from ..shipped import checkpoint_folder
 from ..spec import Spec
 from .checkpoint import Checkpoint
 from .files import one_version, read_small
 from .materialize import check_fit, materialize
 
 CONFIG, GENERATION, OWN = "config.json", "generation_config.json", "composer.yaml"
-_DTYPES = {
-    str(dtype).removeprefix("torch."): dtype
-    for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-}
 
 
 def load(
     folder: str | os.PathLike[str],
-    spec: Spec | str | Path | None = None,
-    head: HeadKind = "causal-lm",
+    spec: Plan | Spec | str | Path | None = None,
+    head: HeadKind | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     attention: str = "sdpa",
 ) -> Model:
-    """The model in a checkpoint folder, ready to run.
+    """The model in a checkpoint folder, or one that is shipped with its weights, ready to run.
 
     The architecture comes from `spec`, else from the folder's composer.yaml, else from its config.json.
-    `dtype` is by default the one that config.json names, else the one that is stored.  On the CPU, tensors
-    that need no cast stay memory-mapped.
+    `head` is "causal-lm" if nothing else is said; a `spec` that is a Plan has its own.
+    `dtype` is by default the one that config.json names, else (and for "auto") the one that is stored.  On
+    the CPU, tensors that need no cast stay memory-mapped.
 
     Raises `WeightsError` for everything that is wrong with the folder, `SpecError` for an architecture that
-    cannot be; then nothing is loaded.
+    cannot be, UsageError E906 for a shipped spec without weights, CallError for an argument that cannot be
+    (E701, E713, E716, E718); then nothing is loaded.  One check may outlast the call: numbers of more than
+    64 MB of mapped tensors are looked at in the background, and the first use of the model waits for it.
     """
-    path = Path(folder)
+    path = checkpoint_folder(folder)
     device = _device(device)
     checkpoint, config, generation = one_version(path, lambda: _read(path))
-    dtype = _dtype(dtype or _named(config) or checkpoint.float_dtype() or torch.float32)
+    if dtype is None:
+        dtype = _named(config, path / CONFIG) or checkpoint.float_dtype() or torch.float32
+    dtype = usable_dtype(dtype)
     scan = checkpoint.scan(dtype) if device.type == "cpu" else None  # while the model is built
-    plan = resolve(_spec(path, spec, config), head=head)
+    plan = _plan(path, spec, config, head)
     weights, whole = _weight_map(plan, config, checkpoint), plan.head.kind == "causal-lm"
     check_fit(plan.parameters(), weights, checkpoint, whole)  # before a model of any depth is built
     model = build(plan, device="meta", dtype=dtype, attention=attention)
@@ -71,22 +74,27 @@ def _config(path: Path) -> dict[str, Any] | None:
 
 
 def _device(device: torch.device | str) -> torch.device:
-    """A device that is there."""
-    try:
-        torch.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        why = str(error).split("\n")[0]
-        fail(CallError, "E716", f"the device {device!r} cannot be used: {why}", path="device")
+    """A device that is there, and has room for numbers."""
+    found = usable_device(device)
+    if found.type == "meta":
+        hint = "composer.build(plan, device='meta') makes a model without numbers"
+        fail(CallError, "E716", "weights cannot be loaded onto the meta device", path="device", hint=hint)
+    return found
 
 
-def _dtype(dtype: torch.dtype) -> torch.dtype:
-    if dtype not in _DTYPES.values():
-        names = ", ".join(f"torch.{name}" for name in _DTYPES)
-        fail(
-            CallError, "E713", f"a model cannot be loaded in {dtype!r}", path="dtype", hint=f"one of: {names}"
-        )
-    return dtype
+def _plan(
+    folder: Path,
+    spec: Plan | Spec | str | Path | None,
+    config: Mapping[str, Any] | None,
+    head: HeadKind | None,
+) -> Plan:
+    """What is to be loaded; a plan is taken as it is."""
+    if not isinstance(spec, Plan):
+        return resolve(_spec(folder, spec, config), head=head or "causal-lm")
+    if head not in (None, spec.head.kind):
+        message = f"the plan has the head {spec.head.kind!r}, not {head!r}"
+        fail(CallError, "E718", message, path="head", hint="resolve it with that head, or leave head= out")
+    return spec
 
 
 def _spec(folder: Path, spec: Spec | str | Path | None, config: Mapping[str, Any] | None) -> Spec:
@@ -100,10 +108,16 @@ def _spec(folder: Path, spec: Spec | str | Path | None, config: Mapping[str, Any
     return import_config(config, spec_name(folder), str(folder / CONFIG))
 
 
-def _named(config: Mapping[str, Any] | None) -> torch.dtype | None:
-    """The precision that a configuration names, in the words of either era."""
-    named = (config or {}).get("dtype") or (config or {}).get("torch_dtype")
-    return _DTYPES.get(named.removeprefix("torch.")) if isinstance(named, str) else None
+def _named(config: Mapping[str, Any] | None, file: Path) -> torch.dtype | None:
+    """The precision that a configuration names, in the words of either era; none of its own for "auto"."""
+    named = (config or {}).get("dtype") or (config or {}).get("torch_dtype") or "auto"
+    if named == "auto":
+        return None
+    found = DTYPES.get(named.removeprefix("torch.")) if isinstance(named, str) else None
+    if found is None:
+        hint = f"give dtype=, or name one of: {', '.join(DTYPES)}"
+        fail(WeightsError, "E517", f"{file} names the dtype {named!r}", path="dtype", hint=hint)
+    return found
 
 
 def _weight_map(plan: Plan, config: Mapping[str, Any] | None, checkpoint: Checkpoint) -> WeightMap:

@@ -7,13 +7,15 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
+import torch
 import yaml
 
-from ..errors import WeightsError, fail
+from ..errors import CallError, WeightsError, fail
 from ..layout.exporting import export_config
 from ..layout.family import family_named
 from ..layout.rows import WeightMap, expand_rows, own_names
 from ..nn.model import Model
+from ..plan import Plan
 from ..spec import Spec
 from .load import CONFIG, GENERATION, OWN
 from .write import SHARD_BYTES, save_tensors
@@ -38,15 +40,19 @@ def save(
     along.  Other files of an existing folder are kept, those of another tokenizer only without `tokenizer`.
 
     Raises `WeightsError`: E521 and E522 as `save_tensors`, E523 an unknown layout, E524 a spec without a
-    family, E536 and E532 a model that its family cannot describe; and what the tokenizer raises.
+    family, E536 and E532 a model that its family cannot describe; CallError E717 for what is no model; and
+    what the tokenizer raises.
     """
+    if not isinstance(model, Model):
+        message = f"what is saved is a model, not a {type(model).__name__}"
+        fail(CallError, "E717", message, hint="composer.build(plan) makes one; a spec is a file of its own")
     if layout == "hf":
-        weights, files = _published(model)
+        weights, files = published(model.plan, model.dtype)
     elif layout == "composer":
         weights, files = own_names(model.plan.parameters()), {OWN: spec_text(model.plan.spec).encode()}
     else:
         fail(WeightsError, "E523", f"no layout is called {layout!r}", hint="one of: hf, composer")
-    parameters = dict(model.named_parameters())
+    parameters = model.state_dict(keep_vars=True)  # waits for a check of the numbers that still goes on
     tensors = {row.theirs[0]: parameters[row.ours] for row in expand_rows(weights, parameters)}
     generation = _set(model.plan.spec.generation) if model.generation is None else model.generation
     if generation:
@@ -55,15 +61,18 @@ def save(
     save_tensors(folder, tensors, files, max_shard_size, more)
 
 
-def _published(model: Model) -> tuple[WeightMap, dict[str, bytes]]:
-    """The weight map and the configuration of the family that the model's spec names."""
-    name = model.plan.spec.weights
+def published(plan: Plan, dtype: torch.dtype) -> tuple[WeightMap, dict[str, bytes]]:
+    """The weight map and the configuration of the family that the plan's spec names.
+
+    Raises `WeightsError` E524, E536 and E532: what `save` in the layout "hf" would refuse.
+    """
+    name = plan.spec.weights
     if name is None:
         hint = "add weights: <family> to the spec, or save with layout='composer'"
-        message = f"the spec {model.plan.name!r} names no family of published models"
+        message = f"the spec {plan.name!r} names no family of published models"
         fail(WeightsError, "E524", message, hint=hint)
     family = family_named(name)
-    config = {**export_config(model.plan, family), "dtype": str(model.dtype).removeprefix("torch.")}
+    config = {**export_config(plan, family), "dtype": str(dtype).removeprefix("torch.")}
     return family.weights, {CONFIG: _json(config)}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import Place, Problem, TextError, did_you_mean, fail
+from composer.shipped import checkpoint_folder
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -27,8 +28,8 @@ MOST_CONFIG = 16 << 20
 
 
 def find(path: str | os.PathLike[str]) -> Path:
-    """The tokenizer.json of a folder or a file; TextError E601 says what is there instead."""
-    place = Path(path)
+    """The tokenizer.json of a folder, a shipped model or a file; TextError E601 says what is there instead."""
+    place = checkpoint_folder(path)
     try:
         if place.is_dir():
             return in_folder(place)

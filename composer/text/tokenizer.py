@@ -24,7 +24,7 @@ FORCED_CLEANING = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corr
 
 
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer of a checkpoint folder, or of a tokenizer.json with the files beside it.
+    """The tokenizer of a checkpoint folder, a shipped model, or a tokenizer.json with the files beside it.
 
     A file by another name is read alone. Symbolic links are followed. Raises TextError: E601 nothing there,
     E602 tokenizer.json cannot be read, E603 and E604 a file beside it is wrong, E605 too large or unreadable.

@@ -1,6 +1,6 @@
 """The folder of a run: what lies where, and whether it may be written to.
 
-run.json            options, spec and a digest of the text; what a resumed run must share
+run.json            all options, and digests of spec, vocabulary and text; a resumed run must share those that matter
 tokenizer/          the vocabulary
 loss.jsonl          one line every `log_every` steps
 state.safetensors   weights, optimizer, random state and position of the last save
@@ -22,6 +22,8 @@ from safetensors import SafetensorError
 
 from composer.errors import UsageError, fail
 
+from .options import MAY_CHANGE, TrainOptions
+
 RUN, LOSS, STATE = "run.json", "loss.jsonl", "state.safetensors"
 TOKENIZER, CHECKPOINT, SCRATCH = "tokenizer", "checkpoint", ".tokens"
 
@@ -30,7 +32,7 @@ def open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> None:
     """Make `folder` the home of this run; a run of ours that never saved is begun again.
 
     E954 if it holds something else, E958 if it holds a run and `resume` is not asked for, E955 if that run
-    had other options, another spec or another text.
+    had other options that matter, another spec or another text.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         found = _read_run(folder)
@@ -41,6 +43,13 @@ def open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> None:
     replace_file(folder / RUN, (json.dumps(identity, indent=1) + "\n").encode())
 
 
+def recorded(folder: Path) -> dict[str, Any]:
+    """The options that the run in `folder` was begun with; E954 if something else is there."""
+    if not os.path.lexists(folder / RUN):
+        return {}
+    return {key: value for key, value in _read_run(folder).items() if key in TrainOptions.model_fields}
+
+
 def _check_same(folder: Path, found: dict[str, Any], identity: dict[str, Any], resume: bool) -> None:
     if not resume:
         fail(
@@ -49,8 +58,11 @@ def _check_same(folder: Path, found: dict[str, Any], identity: dict[str, Any], r
             f"{str(folder)!r} already holds a training run",
             hint="resume it, or give another folder",
         )
-    different = [key for key in sorted({*found, *identity}) if found.get(key) != identity.get(key)]
-    changes = (f"{key} was {_short(found.get(key))}, now {_short(identity.get(key))}" for key in different)
+    keys = sorted({*found, *identity} - MAY_CHANGE)
+    different = [key for key in keys if found.get(key) != identity.get(key)]
+    changes = [f"{key} was {_short(found.get(key))}, now {_short(identity.get(key))}" for key in different]
+    if "steps" in different:
+        changes.append("a run cannot be made longer: its steps shape the learning rate from the first one on")
     if different:
         fail(
             UsageError,

@@ -17,7 +17,7 @@ Positive = Annotated[int, Field(ge=1, le=MOST)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Extension = Annotated[str, Field(pattern=r"^\..+$")]
 
-MAY_CHANGE = frozenset({"device", "save_every", "tokenizer"})
+MAY_CHANGE = frozenset({"device", "layout", "log_every", "save_every", "tokenizer"})
 """What may differ when a run is resumed; of a tokenizer the content counts and not where it lies."""
 
 
@@ -84,10 +84,6 @@ class TrainOptions(BaseModel):
     def tokens_per_step(self) -> int:
         """Tokens that one step reads."""
         return self.batch_size * self.context
-
-    def identity(self) -> dict[str, Any]:
-        """What a resumed run must share with the first one, as plain JSON."""
-        return self.model_dump(mode="json", exclude=set(MAY_CHANGE))
 
 
 def _plain(name: str, value: Any) -> Any:

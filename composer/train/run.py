@@ -9,18 +9,19 @@ from typing import Any
 
 import torch
 
-from composer.errors import UsageError, fail
 from composer.nn.build import build
+from composer.nn.device import usable_device
 from composer.plan import Plan
 from composer.reading import read_spec
 from composer.resolving import resolve
 from composer.spec import Spec
 from composer.store import save as save_checkpoint
+from composer.store.save import published
 from composer.text import load_tokenizer
 
 from .corpus import Document, digest, find_documents, split
 from .evaluate import bits_per_byte
-from .folder import CHECKPOINT, LOSS, STATE, TOKENIZER, LossLog, open_folder, writing
+from .folder import CHECKPOINT, LOSS, STATE, TOKENIZER, LossLog, open_folder, recorded, writing
 from .loop import Loop
 from .options import TrainOptions
 from .prepare import choose_vocabulary, read_tokens, scratch, sha256
@@ -51,13 +52,16 @@ def train(
     """Train the model that `what` describes on the text files under `text`; everything is written into `out`.
 
     `options` are the fields of `TrainOptions`. `out` is new or empty, or holds this very run and `resume` is
-    true: it then goes on from its last save and ends with the bytes that an uninterrupted run ends with.
+    true: it then goes on from its last save, with the options it was begun with, and ends with the bytes that
+    an uninterrupted run ends with.
     """
-    settings = TrainOptions(**options)
-    _check_device(settings.device)
-    plan = _plan(what)
-    documents = find_documents(Path(text), settings.extensions)
     folder = Path(out)
+    settings = TrainOptions(**{**(recorded(folder) if resume else {}), **options})
+    usable_device(settings.device)
+    plan = _plan(what)
+    if settings.layout == "hf":
+        published(plan, torch.float32)  # what cannot be saved is not worth training
+    documents = find_documents(Path(text), settings.extensions)
     identity = _identity(plan, documents, settings)
     learning, held_out = split(documents, settings.held_out_percent)
     with writing(folder):
@@ -99,14 +103,6 @@ def _run(plan: Plan, folder: Path, seen: Tokens, unseen: Tokens, settings: Train
     return TrainReport(folder / CHECKPOINT, settings.steps, tokens, bits[-1] if bits else None)
 
 
-def _check_device(name: str) -> None:
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        fail(UsageError, "E950", f"device {name!r} cannot be used ({reason})", path="device", hint="try cpu")
-
-
 def _plan(what: Plan | Spec | str | Path) -> Plan:
     if isinstance(what, Plan):
         return what
@@ -114,10 +110,10 @@ def _plan(what: Plan | Spec | str | Path) -> Plan:
 
 
 def _identity(plan: Plan, documents: list[Document], settings: TrainOptions) -> dict[str, Any]:
-    """What a resumed run must share with the first one."""
+    """What a run is: its options, and digests of what it reads."""
     given = settings.tokenizer and load_tokenizer(settings.tokenizer).sources.file
     return {
-        **settings.identity(),
+        **settings.model_dump(mode="json"),
         "vocabulary": sha256(given.read_bytes()) if given else None,
         "spec": sha256(json.dumps(plan.spec.model_dump(mode="json"), sort_keys=True).encode()),
         "text": digest(documents),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import tokenizers
 
 import composer
 from composer.cli.generate import sampled
+from composer.cli.train import verb
 from composer.generate import GenerationOptions
 
 from .conftest import ROOT, TINY, Run
@@ -50,6 +52,13 @@ def test_streams_what_python_streams(run: Run, checkpoint: Path) -> None:
 
     assert (0, expected(checkpoint, max_new_tokens=6) + "\n") == (done.code, done.out)
     assert (PROMPT, "6 tokens, the first after ") == (prompt, figures[:26])
+
+
+def test_prepared(run: Run, checkpoint: Path) -> None:
+    """Packed weights give the same text."""
+    done = run("generate", str(checkpoint), PROMPT, "--max-new-tokens", "6", "--quiet", "--prepare")
+
+    assert (0, expected(checkpoint, max_new_tokens=6) + "\n") == (done.code, done.out)
 
 
 def test_several_prompts_and_quiet(run: Run, checkpoint: Path) -> None:
@@ -158,6 +167,17 @@ def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
     (tmp_path / "s.yaml").write_text(TINY.replace("vocab_size: 64", "vocab_size: 370"), encoding="utf-8")
     return folder
+
+
+def test_examples_of_train_follow_each_other(run: Run, texts: Path) -> None:
+    """Line after line as the help prints them, made small; what resumes needs nothing more."""
+    texts.rename(texts.with_name("corpus"))
+    Path("s.yaml").rename("my-model.yaml")
+    small = ("--steps", "1", "--context", "32", "--set", "layers=1", "--set", "vocab_size=370")
+    extra = {"pocket-mistral": small, "my-model.yaml": small[:4]}
+    lines = [shlex.split(example) for example in verb.examples]
+
+    assert [0, 0, 0] == [run(*line, *(() if "--resume" in line else extra[line[1]])).code for line in lines]
 
 
 TRAIN = ("train", "s.yaml", "--text", "texts", "--out", "run", "--batch-size", "2", "--context", "32",

@@ -13,7 +13,7 @@ import pytest
 from composer.cli import main, models
 
 FOLDER = "give a checkpoint folder, a spec file or the name of a spec"
-SPEC = "give a checkpoint folder: one that was downloaded, or the folder `checkpoint` of a training run"
+SPEC = "give a checkpoint folder: downloaded, or the folder `checkpoint` of a training run"
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,9 @@ MISTAKES = [
     (["show", "swa", "--like", "empty"], 2,
      "--like takes the name or the file of a spec, not 'empty' [E905]", ""),
     (["generate", "mistral-7b-v0.1", "x"], 2,
-     "mistral-7b-v0.1 is a spec, and a spec has no weights to generate with [E906]", SPEC),
+     "mistral-7b-v0.1 is a spec, and a spec has no weights [E906]", SPEC),
     (["generate", "spec.yaml", "x"], 2,
-     "spec.yaml is a spec, and a spec has no weights to generate with [E906]", SPEC),
+     "spec.yaml is a spec, and a spec has no weights [E906]", SPEC),
     (["generate", "empty", "x", "--dtype", "bf16"], 2,
      "no dtype is called 'bf16' [E907]", "did you mean 'bfloat16'?"),
     (["generate", "pocket-mistrall", "x"], 2,
@@ -70,7 +70,7 @@ def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert 2 == code
     assert re.match(
-        r"the device 'abacus' cannot be used: .+ \[E909\]\n   hint: cpu always can\n$",
+        r"device: the device 'abacus' cannot be used: .+ \[E716\]\n   hint: cpu always can\n$",
         capsys.readouterr().err,
     )
 

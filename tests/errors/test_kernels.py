@@ -46,7 +46,7 @@ def test_a_missing_library_is_named_with_what_to_install(monkeypatch: pytest.Mon
 
 def test_an_integer_dtype_is_refused() -> None:
     """A model computes in floating point."""
-    with pytest.raises(CallError, match="a model cannot be built in torch.int64") as caught:
+    with pytest.raises(CallError, match="a model cannot be in torch.int64") as caught:
         composer.build(composer.resolve(composer.read_spec(SPEC)), dtype=torch.int64)
 
     assert caught.value.code == "E713"

@@ -142,20 +142,37 @@ def test_e711_labels_without_a_head() -> None:
 
 
 def test_e713_a_dtype_that_cannot_learn() -> None:
-    """Weights are floating-point numbers."""
-    code, said = refused(CallError, lambda: composer.build(plan(), dtype=torch.int8))
+    """Weights are floating-point numbers of a kind that models have, and a name is none."""
+    for dtype, shown in [
+        (torch.int8, "torch.int8"),
+        (torch.float8_e5m2, "torch.float8"),
+        ("bfloat16", "'bf"),
+    ]:
+        code, said = refused(CallError, lambda dtype=dtype: composer.build(plan(), dtype=dtype))
 
-    assert "E713" == code
-    assert "a model cannot be built in torch.int8" in said
+        assert "E713" == code
+        assert f"a model cannot be in {shown}" in said
+        assert "one of: torch.float32, torch.bfloat16" in said
 
 
-@pytest.mark.parametrize("sizes", [(0, None, 0), (1, 0, 0), (1, None, -1), (-2, 5, 0)])
-def test_e801_a_cache_of_nothing(built: Model, sizes: tuple[int, int | None, int]) -> None:
-    """The numbers are repeated."""
+@pytest.mark.parametrize("device", ["foo", "cuda:77", None, 1.5])
+def test_e716_a_device_that_is_not_there(device: Any) -> None:
+    """Said before anything is allocated."""
+    code, said = refused(CallError, lambda: composer.build(plan(), device=device))
+
+    assert "E716" == code
+    assert f"the device {device!r} cannot be used: " in said
+
+
+@pytest.mark.parametrize(
+    "sizes", [(0, None, 0), (1, 0, 0), (1, None, -1), (-2, 5, 0), ("2", None, 0), (2, 16.5, 0), (2, 16, None)]
+)
+def test_e801_a_cache_of_nothing(built: Model, sizes: Any) -> None:
+    """What was asked for is repeated."""
     code, said = refused(CacheError, lambda: built.new_cache(*sizes))
 
     assert "E801" == code
-    assert f"batch_size={sizes[0]}, max_length={sizes[1]}, rollback={sizes[2]}" in said
+    assert f"batch_size={sizes[0]!r}, max_length={sizes[1]!r}, rollback={sizes[2]!r}" in said
 
 
 def test_e802_a_poisoned_cache(built: Model) -> None:
@@ -208,14 +225,14 @@ def filled(windows: list[int | None], rollback: int) -> HybridCache:
     return cache
 
 
-@pytest.mark.parametrize("tokens", [10, -1, [1], [1, 2, 3], [0, 10]])
+@pytest.mark.parametrize("tokens", [10, -1, [1], [1, 2, 3], [0, 10], 1.0, "1", None, [1.0, 1]])
 def test_e806_forgetting_what_is_not_there(tokens: Any) -> None:
     """What was asked, and what there is."""
     cache = filled([None], 0)
     code, said = refused(CacheError, lambda: cache.rollback(tokens))
 
     assert "E806" == code
-    assert f"cannot forget {tokens} tokens of rows that hold [9, 9]" in said
+    assert f"cannot forget {tokens!r} tokens of rows that hold [9, 9]" in said
 
 
 def test_e807_further_back_than_a_ring() -> None:

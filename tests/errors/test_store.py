@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 import composer
 from composer.errors import CallError, WeightsError
 from composer.layout.rows import Row, WeightMap, own_names
+from composer.shipped import checkpoint_folder
 from composer.store import Checkpoint, materialize, save_tensors
 
 ONE = "model.safetensors"
@@ -297,11 +299,17 @@ def called(folder: Path, **options: Any) -> str:
     return str(caught.value)
 
 
+@pytest.fixture
+def pocket(tmp_path: Path) -> Path:
+    """A copy of the shipped model that may be changed."""
+    return Path(shutil.copytree(checkpoint_folder("pocket-mistral"), tmp_path / "pocket"))
+
+
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, "bfloat16"])
 def test_precisions_that_no_model_has(dtype: Any, tmp_path: Path) -> None:
     """E713 lists those that there are."""
     known = "torch.float32, torch.bfloat16, torch.float16, torch.float64"
-    expected = f"dtype: a model cannot be loaded in {dtype!r} [E713]\n   hint: one of: {known}"
+    expected = f"dtype: a model cannot be in {dtype!r} [E713]\n   hint: one of: {known}"
     assert expected == called(tmp_path, dtype=dtype)
 
 
@@ -310,6 +318,47 @@ def test_devices_that_are_not_there(tmp_path: Path) -> None:
     words = called(tmp_path, device="abacus").splitlines()
     assert words[0].startswith("device: the device 'abacus' cannot be used: Expected one of cpu, cuda")
     assert words[0].endswith("[E716]")
+    lead = "device: weights cannot be loaded onto the meta device [E716]"
+    assert lead == called(tmp_path, device="meta").splitlines()[0]
+
+
+@pytest.mark.parametrize("named", ["int8", "float8_e4m3fn", 5])
+def test_a_precision_in_the_config_that_no_model_has(named: Any, pocket: Path) -> None:
+    """E517 names it; what is asked for wins, and "auto" is what is stored."""
+    file = pocket / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**config, "dtype": named}), encoding="utf-8")
+    said = refused(lambda: composer.load(pocket), pocket)
+    hint = "give dtype=, or name one of: float32, bfloat16, float16, float64"
+    assert f"config.json names the dtype {named!r} [E517]\n   hint: {hint}" == said.removeprefix("dtype: F/")
+    assert torch.float32 == composer.load(pocket, dtype=torch.float32).dtype
+    file.write_text(json.dumps({**config, "dtype": "auto"}), encoding="utf-8")
+    assert torch.bfloat16 == composer.load(pocket).dtype
+
+
+def test_what_is_no_model_is_not_saved(tmp_path: Path) -> None:
+    """E717 names its kind."""
+    plan = composer.resolve(composer.read_spec("pocket-mistral"))
+    with pytest.raises(CallError) as caught:
+        composer.save(plan, tmp_path / "m")  # type: ignore[arg-type]  # the mistake
+    assert "what is saved is a model, not a Plan [E717]" == str(caught.value).splitlines()[0]
+
+
+def test_a_head_that_the_plan_has_not(pocket: Path) -> None:
+    """E718 tells both."""
+    plan = composer.resolve(composer.read_spec("pocket-mistral"))
+    said = called(pocket, spec=plan, head="base")
+    assert "head: the plan has the head 'causal-lm', not 'base' [E718]" == said.splitlines()[0]
+
+
+def test_a_folder_without_a_head(tmp_path: Path) -> None:
+    """E511 says how it loads."""
+    spec = composer.read_spec("pocket-mistral", set=["layers=2", "head={tied: false}"])
+    composer.save(composer.build(composer.resolve(spec, head="base"), seed=0), tmp_path / "m")
+    said = refused(lambda: composer.load(tmp_path / "m"), tmp_path)
+    hint = 'a model without a head loads with head="base"'
+    assert f"F/m: this tensor is missing: lm_head.weight [E511]\n   hint: {hint}" == said
+    assert None is composer.load(tmp_path / "m", head="base").head
 
 
 def test_a_folder_that_is_never_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from composer.errors import TextError, UsageError
+from composer.errors import CallError, TextError, UsageError, WeightsError
 from composer.train import TrainOptions, train
 
 SPEC = """
@@ -54,10 +54,12 @@ def test_e950_every_wrong_option_at_once() -> None:
 
 
 @pytest.mark.parametrize("device", ["toaster", "cuda:77", "meta:x"])
-def test_e950_a_device_that_is_not_there(text: Path, tmp_path: Path, device: str) -> None:
+def test_e716_a_device_that_is_not_there(text: Path, tmp_path: Path, device: str) -> None:
     """Said before any work is done."""
-    message = refused("E950", lambda: train(SPEC, text, tmp_path / "out", device=device))
-    assert f"device '{device}' cannot be used" in message
+    with pytest.raises(CallError) as caught:
+        train(SPEC, text, tmp_path / "out", device=device)
+    assert caught.value.code == "E716"
+    assert f"the device '{device}' cannot be used" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -90,6 +92,15 @@ def test_e953_a_vocabulary_that_does_not_fit(text: Path, tmp_path: Path) -> None
     assert "--set vocab_size=400" in other
     small = refused("E953", lambda: train(SPEC.replace("400", "100"), text, tmp_path / "out2", **FEW))
     assert "vocab_size is 100; a byte-fallback vocabulary starts at" in small
+
+
+@pytest.mark.parametrize(("line", "code"), [("", "E524"), ("weights: mistral\n", "E536")])
+def test_a_layout_that_cannot_be_saved(text: Path, tmp_path: Path, line: str, code: str) -> None:
+    """Said before the first step, and nothing is written."""
+    with pytest.raises(WeightsError) as caught:
+        train(SPEC + line, text, tmp_path / "out", layout="hf", **FEW)
+    assert caught.value.code == code
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_tokenizer_that_is_not_there(text: Path, tmp_path: Path) -> None:
@@ -132,6 +143,7 @@ def test_e955_resuming_another_run(text: Path, tmp_path: Path) -> None:
     message = refused("E955", lambda: train(SPEC, text, tmp_path / "out", resume=True, **other))
     assert "was started with another seed, another steps" in message
     assert "seed was 0, now 5; steps was 1, now 2" in message
+    assert "a run cannot be made longer: its steps shape the learning rate" in message
     (text / "a.txt").write_text("other text " * 100, encoding="utf-8")
     message = refused("E955", lambda: train(SPEC, text, tmp_path / "out", resume=True, **FEW))
     assert "was started with another text" in message

@@ -185,3 +185,13 @@ def test_embeddings_stand_for_ids(built: Model, side: str) -> None:
     assert torch.equal(a[mask == 1], b[mask == 1])
     assert torch.equal(before, embeds)
     assert cache.lengths == other.lengths
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.uint16, torch.int32])
+def test_ids_of_any_whole_type(built: Model, dtype: torch.dtype) -> None:
+    """Small types, as data sets keep them, give what int64 gives."""
+    tokens = ids(2, 5)
+    expected, actual = (built(each, labels=each) for each in (tokens, tokens.to(dtype)))
+
+    assert torch.equal(expected.logits, actual.logits)
+    assert expected.loss == actual.loss

@@ -178,3 +178,33 @@ def test_a_folder_that_is_replaced_meanwhile(single: Path, monkeypatch: pytest.M
     assert changed
     assert torch.equal(model.norm.weight, again.norm.weight)
     assert {"bos_token_id": 1, "eos_token_id": 2} == again.generation
+
+
+def test_the_shipped_model_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A shipped name loads model and tokenizer from anywhere; a folder of that name comes first."""
+    monkeypatch.chdir(tmp_path)
+    model, tokenizer = composer.load("pocket-mistral"), composer.load_tokenizer("pocket-mistral")
+    (tmp_path / "pocket-mistral").mkdir()
+
+    assert "pocket-mistral" == model.plan.name
+    assert model.plan.sizes.vocab_size == tokenizer.vocab_size
+    with pytest.raises(ComposerError, match="pocket-mistral holds neither"):
+        composer.load("pocket-mistral")
+
+
+@pytest.mark.parametrize("call", [composer.load, composer.load_tokenizer])
+def test_a_shipped_spec_has_no_weights(call: Any) -> None:
+    """The name of a spec is told from a folder that is not there."""
+    with pytest.raises(ComposerError, match=r"is a spec, and a spec has no weights \[E906\]") as caught:
+        call("mistral-7b-v0.1")
+
+    assert "give a checkpoint folder" in str(caught.value)
+
+
+def test_a_plan_is_loaded_as_it_is(sharded: Path) -> None:
+    """What was resolved elsewhere, with its own head, is not resolved again."""
+    plan = composer.resolve(composer.load(sharded).plan.spec, head="base")
+    model = composer.load(sharded, spec=plan)
+
+    assert plan is model.plan
+    assert None is model.head
