@@ -63,9 +63,16 @@ def family_of(config: Config, source: str = "config.json") -> Family:
         names = ", ".join(family.name for family in found)
         fail(WeightsError, "E531", f"{source} fits several families: {names}")
     known = f"families: {', '.join(families())}"
-    hint = did_you_mean(kind, families()) if isinstance(kind, str) else ""
+    hint = _nearest(kind) if isinstance(kind, str) else ""
     message = f"{source}: no family reads model_type {kind!r}" if kind else f"{source} has no model_type"
     fail(WeightsError, "E531", message, path="model_type", hint=hint or known)
+
+
+def _nearest(kind: str) -> str:
+    """What to say of a kind that no family reads: its family's condition, or a family with a name like it."""
+    if kind in families():
+        return f"the family {kind} reads it only where {families()[kind].match.text}"
+    return did_you_mean(kind, families())
 
 
 def _matches(family: Family, config: Config) -> bool:

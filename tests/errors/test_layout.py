@@ -80,6 +80,9 @@ def test_no_family(one: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "model_type: config.json has no model_type [E531]\n   hint: families: one" == said(
         lambda: family_of({})
     )
+    monkeypatch.setattr("composer.layout.importing.families", lambda: {"ones": family()})
+    rule = f"   hint: the family ones reads it only where {family().match.text}"
+    assert f"{lead} 'ones' [E531]\n{rule}" == said(lambda: family_of({"model_type": "ones"}))
     monkeypatch.setattr("composer.layout.importing.families", lambda: {"one": family(), "two": family()})
     assert "config.json fits several families: one, one [E531]" == said(
         lambda: family_of({"model_type": "one"})
