@@ -387,6 +387,32 @@ def test_e613_replacements_that_multiply_without_bound(folder: Path, part: str) 
     said(lambda: load_tokenizer(folder), "E613", f"the {part} in ", "times longer")
 
 
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+TEXT = {"Sequence": {"id": "A", "type_id": 0}}
+START = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+MANY = {"<s>": {"id": "<s>", "ids": [1] * 200, "tokens": ["<s>"] * 200}}
+TEMPLATE = {"type": "TemplateProcessing", "pair": [TEXT, {"Sequence": {"id": "B", "type_id": 1}}]}
+
+
+@pytest.mark.parametrize(
+    ("part", "rule", "message"),
+    [
+        ("pre_tokenizer", {"type": "Sequence", "pretokenizers": [BYTES] * 60}, "1.15e+18 times longer"),
+        ("post_processor", {**TEMPLATE, "single": [TEXT] * 100, "special_tokens": MANY}, "100 times longer"),
+        (
+            "post_processor",
+            {**TEMPLATE, "single": [START] * 100, "special_tokens": MANY},
+            "adds 20,000 tokens",
+        ),
+    ],
+)
+def test_e613_parts_that_multiply(folder: Path, part: str, rule: dict[str, Any], message: str) -> None:
+    """Bytes spelt as characters and spelt again, and templates that say everything many times."""
+    write(folder, "tokenizer.json", {**whole(), part: rule})
+
+    assert message in said(lambda: load_tokenizer(folder), "E613", f"the {part} in ")
+
+
 def test_e613_is_not_for_published_rules(folder: Path) -> None:
     """A space that becomes a word mark, twice, is fine."""
     mark = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
