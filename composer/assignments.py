@@ -85,6 +85,7 @@ def read_assignment(text: str, spec: Any) -> Assignment:
         hint = (
             f"to take the value away write {path}=null" if equals and all(keys) else "for example layers=16"
         )
+        hint = "write '=' for '＝'" if "＝" in path else hint
         fail(SpecError, "E317", f"{text!r} is not path=value", place=whole, hint=hint)
     if len(keys) > MOST_KEYS:
         message = f"{len(keys):,} keys deep, where {MOST_KEYS} are the most"

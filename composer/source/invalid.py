@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from composer.errors import Path, Place, Problem, did_you_mean, dotted
+from composer.source.letters import punctuation_hint
 from composer.source.scalars import BadScalar, resolve
 from composer.source.shape import Located, Shape
 from composer.source.syntax import MAX_SHOWN, not_shown
@@ -162,7 +164,7 @@ def _tell(group: list[_Fault]) -> tuple[str, dict[str, str]]:
     if fault.kind == "missing":
         return f"'{name}' is missing", {"code": "E302", "expected": name}
     if fault.kind == "extra_forbidden":
-        hint = did_you_mean(name, fault.names) or _all_of(fault.names)
+        hint = punctuation_hint(name) or did_you_mean(name, fault.names) or _all_of(fault.names)
         return f"unknown option {name[:60]!r}", {"code": "E301", "found": name, "hint": hint}
     return _tell_value(fault)
 
@@ -204,10 +206,13 @@ def _type_hint(given: object, types: list[str]) -> str:
         return ""
     if "true or false" in types:
         return "write true or false"
+    plain = unicodedata.normalize("NFKC", given)
     try:
-        number = isinstance(resolve(given), int | float) and {"a number", "a whole number"} & {*types}
+        number = isinstance(resolve(plain), int | float) and {"a number", "a whole number"} & {*types}
     except BadScalar:
         return ""
+    if number and not given.isascii():
+        return f"write {plain}"
     return "remove the quotes" if number else ""
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from composer.errors import Problem
 from composer.source.document import Lines
+from composer.source.letters import first_foreign, punctuation_hint
 
 MAX_SHOWN = 50
 
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 _NO_COLON = "a key without ':'"
 _COLON = "quote a value that contains ': ', or check the indentation"
 # What the parser's message contains -> our sentence and hint.
@@ -43,4 +47,19 @@ def syntax_problem(error: Exception, lines: Lines, position: int) -> Problem:
     elif message.startswith("expected ',' or"):
         opened = lines.place(before, before + 1)
         hint = f"{lines.text[before]!r} in line {opened.line} is open; {hint}"
+    foreign = foreign_near(start, lines)
+    if foreign is not None:
+        start, hint = foreign, punctuation_hint(lines.text[foreign])
     return Problem("E105", f"not valid YAML: {message}", lines.place(start, start + 1), hint=hint)
+
+
+def foreign_near(position: int, lines: Lines) -> int | None:
+    """Where punctuation of an input method stands, in the line of a position or in the one above it."""
+    here = lines.place(position, position).line - 1
+    for line in (here, here - 1) if here else (here,):
+        begin = lines.starts[line]
+        end = lines.starts[line + 1] if line + 1 < len(lines.starts) else len(lines.text)
+        found = first_foreign(_COMMENT.sub("", lines.text[begin:end]))
+        if found is not None:
+            return begin + found
+    return None
