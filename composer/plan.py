@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .block import Block, Declared, Norm, Param, Site, Slot, vector
+from .errors import CallError, fail
 from .spec import Draw, Spec
 
 HeadKind = Literal["base", "causal-lm"]
@@ -158,6 +159,7 @@ class Plan:
 
     def flops(self, context: int) -> int | None:
         """FLOPs of one token as the last of `context` tokens, 2 a multiply-add; None if a block cannot say."""
+        check_numbers(context=context)
         total = 2 * self.sizes.vocab_size * self.sizes.hidden_size if self.head.kind == "causal-lm" else 0
         for layer in self.layers:
             for _, mixer in layer.mixers():
@@ -169,8 +171,23 @@ class Plan:
 
     def cache_bytes(self, context: int, batch: int = 1, rollback: int = 0, element_size: int = 2) -> int:
         """Bytes that a cache for `batch` rows of up to `context` tokens allocates; elements of 2 bytes are bf16."""
+        check_numbers(context=context, batch=batch, rollback=rollback, element_size=element_size)
         slots = (slot for layer in self.layers for slot in layer.slots().values())
         return batch * sum(slot.bytes(context, rollback, element_size) for slot in slots)
+
+
+def check_numbers(**given: int) -> None:
+    """Sizes that a cost is asked for.  Raises CallError E715."""
+    for name, value in given.items():
+        if type(value) is not int or value < 0:
+            hint = "a context is a number of tokens, a batch one of rows"
+            fail(
+                CallError,
+                "E715",
+                f"{name} must be a whole number from 0, found {value!r}",
+                path=name,
+                hint=hint,
+            )
 
 
 def norm_parameters(prefix: str, norm: Norm, width: int) -> Iterator[tuple[str, Param]]:

@@ -49,12 +49,18 @@ def check(what: str, assignments: tuple[str, ...], quiet: bool) -> list[dict[str
     except ComposerError as error:
         if not quiet:
             output.tell(error.problems)
-        return [{"spec": what, **problem} for problem in error.to_json()]
+        return [{"spec": what, **problem, "file": file_of(problem, what)} for problem in error.to_json()]
     if not quiet:
         output.data(
             f"ok: {printable(plan.name)}, {len(plan.layers):,} layers, {plan.parameter_count:,} parameters"
         )
     return []
+
+
+def file_of(problem: dict[str, Any], what: str) -> str | None:
+    """The file of a problem: also where it has no lines, because it cannot be read."""
+    unread = problem["code"] in ("E101", "E102") and problem["file"] is None
+    return what if unread else problem["file"]
 
 
 def check_names(plan: Plan) -> None:

@@ -111,3 +111,18 @@ def test_stdin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(TINY))
 
     assert "ok: tiny, 8 layers, 78,368 parameters\n" == run("check", "-").out
+
+
+def test_json_of_a_file_that_is_not_there(run: Run, tiny: Path) -> None:
+    """A program is told which file it is about, though no line of it is."""
+    (problem,) = json.loads(run("check", "nope.yaml", "--json").out)
+
+    assert ("E101", "nope.yaml", None) == (problem["code"], problem["file"], problem["line"])
+
+
+def test_a_typed_pattern_is_mended_on_the_command_line(run: Run) -> None:
+    """Nobody is told to change a spec that comes with the package."""
+    done = run("show", "swa×2, swa", "--like", "pocket-mistral")
+    hint = "   hint: write --set layers=3 or 6, or write --set remainder=truncate"
+
+    assert (1, hint) == (done.code, done.err.splitlines()[-1])

@@ -200,3 +200,19 @@ def test_json() -> None:
         "found": "'yes'",
         "hint": "write true or false",
     } == problem.to_json()
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda plan: plan.flops(-3), "context must be a whole number from 0, found -3"),
+        (lambda plan: plan.cache_bytes(8, batch=-1), "batch must be a whole number from 0, found -1"),
+        (lambda plan: plan.cache_bytes(8.5), "context must be a whole number from 0, found 8.5"),
+        (lambda plan: plan.cache_bytes(8, rollback=-1), "rollback must be a whole number from 0, found -1"),
+    ],
+)
+def test_costs_of_nothing(ask: Callable[[Any], Any], message: str) -> None:
+    """Costs are those of a number of tokens and rows, which cannot be negative."""
+    (problem,) = refused(lambda: ask(composer.resolve(composer.read_spec(TINY))), CallError)
+
+    assert ("E715", message) == (problem.code, problem.message)
