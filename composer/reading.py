@@ -18,6 +18,7 @@ from .origins import Origins, Written, merge
 from .shipped import shipped_specs, specs_folder
 from .source import Document, read_document, read_file
 from .source.invalid import problems_of, shown
+from .source.letters import punctuation_hint
 from .spec import Spec
 
 MOST_ANCESTORS = 16
@@ -147,7 +148,7 @@ def merged(written: Sequence[Written], assignments: Sequence[str] = ()) -> tuple
                 "E316",
                 "a spec is a mapping of keys to values",
                 place=document.place(()),
-                hint="begin with `composer: 1`",
+                hint=punctuation_hint(str(document.data)) or "begin with `composer: 1`",
             )
         data = merge(data, document.data)
     data.pop("extends", None)

@@ -144,6 +144,13 @@ def test_no_mapping() -> None:
     assert [expected] == [line(p) for p in refused(lambda: composer.read_spec("- a\n- b\n"))]
 
 
+def test_no_mapping_for_a_wide_colon() -> None:
+    """One line that looks like a key and a value."""
+    expected = "1: name：tiny | : a spec is a mapping of keys to values [E316] (write ':' for '：')"
+
+    assert [expected] == [line(p) for p in refused(lambda: composer.read_spec("name：tiny\n"))]
+
+
 def test_unknown_name() -> None:
     """A spec that is nowhere: the nearest shipped name."""
     expected = (
