@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,6 +33,15 @@ SAMPLE = 13  # the normal suite tries one in so many
 COMMANDS = 20  # and one in so many goes through the command line, too
 
 
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    """One thread: the models are tiny, and every further thread takes memory of its own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed.stem)
 def test_seeds_are_sound(seed: Path) -> None:
     """What a mutant is made of has nothing wrong with it."""
@@ -44,7 +54,6 @@ def test_mutants(kind: str, tmp_path: Path) -> None:
     make, full = KINDS[kind]
     count = prove.cases(full // SAMPLE, full)
     place, codes = make(tmp_path), Counter[str]()
-    torch.set_num_threads(1)
     place.run()
     before = judge.open_files()
     with judge.little_memory():
