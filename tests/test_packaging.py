@@ -92,7 +92,7 @@ def test_wheel_from_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:
 def test_editable_install_is_two_paths(tmp_path: Path) -> None:
     """An editable install adds the checkout and its plugins folder, so type checkers see both."""
     archive = zipfile.ZipFile(build("build_editable", ROOT, tmp_path))
-    paths = [archive.read(name).decode().split() for name in archive.namelist() if name.endswith(".pth")]
+    paths = [archive.read(name).decode().splitlines() for name in archive.namelist() if name.endswith(".pth")]
 
     assert [{str(ROOT), str(ROOT / "plugins")}] == [set(lines) for lines in paths]
 
