@@ -17,7 +17,7 @@ from composer.layout.rows import expand_rows
 
 from . import prove
 
-SHARD_BYTES = 5_000_000_000
+SHARD_BYTES = 2_500_000_000
 CHILD = """
 import json, os, sys, threading, time
 import torch, composer
