@@ -148,6 +148,22 @@ def test_prepared_form_is_left_whenever_parameters_may_change() -> None:
 
 
 @torch.no_grad()
+def test_weights_over_a_ring_that_has_turned_keep_the_order_of_positions() -> None:
+    """The newest key is the last column, cached or not, for alike rows and for ragged ones."""
+    built, tokens = model(), ids()
+    whole = built(tokens, output_attentions=True).attentions[1]  # the windowed layer
+    mask = torch.ones(2, 13, dtype=torch.long)
+    mask[1, 11:] = 0
+    for prompt in (None, mask):
+        cache, shown = built.new_cache(2, 20), tokens[:, :13]
+        built(shown, attention_mask=prompt, past_key_values=cache)
+        for at in (13, 14):
+            out = built(tokens[:, at : at + 1], past_key_values=cache, output_attentions=True)
+            expected = whole[0, :, at, at - 4 : at + 1]
+            torch.testing.assert_close(out.attentions[1][0, :, 0, -5:], expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
 def test_a_changed_head_is_used_at_once() -> None:
     """Writing to the output matrix of a prepared model changes its logits."""
     built = model().prepare()

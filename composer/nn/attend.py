@@ -45,7 +45,7 @@ def attend(
     keys = at.keys(k, v)
     if at.step.recording:
         weights = attention_weights(q, keys, at.step, sees, scale)
-        at.record("attentions", weights)
+        at.record("attentions", in_order(weights, keys, at.step))
         out = weigh(weights, keys, dropout)
     else:
         out = kernel(at.step.attention)(q, keys, at.step, sees, scale, dropout)
@@ -69,6 +69,14 @@ def attention_weights(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: floa
     scores = (q @ k.transpose(2, 3)) * scale
     scores = scores.masked_fill(~visible(step, keys, sees), torch.finfo(scores.dtype).min)
     return scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype)
+
+
+def in_order(weights: Tensor, keys: Keys, step: Step) -> Tensor:
+    """(B, H, T, S) with the columns of a ring that has turned in the order of positions, as all others are."""
+    if keys.ordered or keys.where[0] not in ("ring", "joined"):
+        return weights
+    order = keys.positions(step).argsort(dim=1, stable=True)
+    return weights.gather(3, order[:, None, None, :].expand_as(weights))
 
 
 def weigh(weights: Tensor, keys: Keys, dropout: float) -> Tensor:
