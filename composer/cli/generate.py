@@ -47,7 +47,7 @@ class Generate(Verb):
 @click.option(
     "--prepare",
     is_flag=True,
-    help="Pack the weights first: about twice as fast per token, twice the memory.",
+    help="Pack the weights first: faster per token, for a second copy of them in memory.",
 )
 @click.option("--quiet", is_flag=True, help="Nothing on stderr: neither prompt nor speed.")
 @json_option

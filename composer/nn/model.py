@@ -95,7 +95,7 @@ class Model(nn.Module):
         return self.embed.weight.dtype
 
     def prepare(self) -> Self:
-        """Pack every group of linears for inference: a second copy of the weights, about twice the decoding speed.
+        """Pack every group of linears for inference: a second copy of the weights, for faster decoding on a CPU.
 
         Results are those of the plain form up to rounding.  `train()`, `to()`, loading and any change of a
         parameter leave it; calls that want gradients never use it.  Hooks on single linears do not fire.
