@@ -1,25 +1,25 @@
-"""Makes the pocket model that ships with the package, as `benchmarks/pocket.md` fixes it.
+"""Makes the pocket models, as `benchmarks/pocket.md` fixes them.
 
-    python benchmarks/pocket.py WORK           corpus and training (resumed if it broke off)
-    python benchmarks/pocket.py WORK --ship    also specs/pocket-mistral/: weights, figures, provenance
+    python benchmarks/pocket.py WORK                            corpus and training (resumed if it broke off)
+    python benchmarks/pocket.py WORK --ship                     also specs/pocket-mistral/: weights, figures, provenance
+    python benchmarks/pocket.py WORK --model NAME --seed N      another model, another seed
+    python benchmarks/pocket.py WORK --model NAME --seed N --record
+                                                                also this run's lines in benchmarks/pocket-runs.json
 
-WORK is any folder; about 25 minutes on one free core.
+WORK is any folder, the same for all runs: they share its corpus. About 25 minutes on one free core for a run.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import platform
 import shutil
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MOST_BYTES = 2_000_000
-SPEC = Path(__file__).parent.parent / "specs" / "pocket-mistral.yaml"
+SPECS = Path(__file__).parent.parent / "specs"
+MODELS = ("pocket-mistral", "pocket-ministral", "pocket-zamba2")
 
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "encodings", "pydoc_data"}
 WRITTEN_BY_THE_BUILD = ("_sysconfigdata", "config-")
@@ -63,87 +63,44 @@ def write_corpus(folder: Path) -> Path:
     return folder
 
 
-def ship(work: Path, folder: Path, commit: str) -> None:
-    """Write the folder that is installed: the last weights in bf16, and everything said about them."""
-    import torch
-
-    import composer
-
-    model = composer.load(work / "run" / "checkpoint").to(torch.bfloat16)
-    tokenizer = composer.load_tokenizer(work / "run" / "tokenizer")
-    composer.save(model, folder, layout="hf", tokenizer=tokenizer)
-    shutil.copyfile(SPEC, folder / "composer.yaml")
-    shutil.copyfile(work / "run" / "loss.jsonl", folder / "loss.jsonl")
-    facts = json.dumps(provenance(work, folder, commit), indent=1, ensure_ascii=False)
-    (folder / "provenance.json").write_text(facts + "\n", encoding="utf-8")
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    if size > MOST_BYTES:
-        raise SystemExit(f"{folder} has {size:,} bytes, more than {MOST_BYTES:,}")
+def run_folder(work: Path, model: str, seed: int) -> Path:
+    """Where a run lies; the first one ever made keeps its short name."""
+    return work / ("run" if (model, seed) == (MODELS[0], 0) else f"{model}-{seed}")
 
 
-def provenance(work: Path, folder: Path, commit: str) -> dict[str, Any]:
-    """Where the weights come from, and what they were measured to do."""
-    import tokenizers
-    import torch
-    from pocket_figures import Texts, figures, sample
-
-    import composer
-
-    corpus, lines = work / "corpus", (folder / "loss.jsonl").read_text(encoding="utf-8").splitlines()
-    log = [line for line in map(json.loads, lines) if "loss" in line]
-    model = composer.load(folder, dtype=torch.float32)
-    texts = Texts(corpus, folder / "tokenizer.json", RUN["held_out_percent"])
-    return {
-        "plan": "benchmarks/pocket.md",
-        "made_by": "benchmarks/pocket.py",
-        "commit": commit,
-        "parameters": model.plan.parameter_count,
-        "corpus": {
-            "text": f"the standard library of CPython {platform.python_version()}",
-            "licence": "PSF-2.0",
-            **facts_of(corpus),
-        },
-        "run": RUN,
-        "tokens": log[-1]["tokens"],
-        "training_seconds": round(sum(RUN["log_every"] * 2048 / line["tokens_per_s"] for line in log)),
-        "arithmetic": "float32 on one CPU core; the last step's weights, rounded to bf16",
-        "versions": {"torch": torch.__version__, "tokenizers": tokenizers.__version__},
-        "figures": figures(model, texts),
-        "sample_bits_per_byte": sample(model, texts),
-        "sha256": {name: sha256(folder / name) for name in ("model.safetensors", "tokenizer.json")},
-    }
-
-
-def facts_of(corpus: Path) -> dict[str, Any]:
-    """The corpus as numbers: enough to see whether another machine has the same one."""
-    from composer.train.corpus import digest, find_documents, split
-
-    documents = find_documents(corpus, RUN["extensions"])
-    parts = split(documents, RUN["held_out_percent"])
-    counts = {
-        name: {"files": len(part), "bytes": sum(document.path.stat().st_size for document in part)}
-        for name, part in zip(("training", "held_out"), parts, strict=True)
-    }
-    return {"sha256": digest(documents), **counts}
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def check_vocabularies(work: Path) -> None:
+    """Every run of `work` learnt its tokenizer from the same files: all must have come to the same one."""
+    kept = {path.read_bytes() for path in work.glob("*/tokenizer/tokenizer.json")}
+    if len(kept) > 1:
+        raise SystemExit(f"the runs in {work} have {len(kept)} different tokenizers; one was expected")
 
 
 def main() -> None:
     """Everything, in order."""
     from composer.train import train
 
-    parser = argparse.ArgumentParser(description="Make the pocket model.")
+    parser = argparse.ArgumentParser(description="Make a pocket model.")
     parser.add_argument("work", type=Path)
-    parser.add_argument("--ship", action="store_true", help="write specs/pocket-mistral/")
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ship", action="store_true", help="write specs/MODEL/, of seed 0 alone")
+    parser.add_argument("--record", action="store_true", help="write the figures into pocket-runs.json")
     parser.add_argument("--commit", default="", help="the commit that the training ran at")
     asked = parser.parse_args()
-    print(train(SPEC, write_corpus(asked.work / "corpus"), asked.work / "run", resume=True, **RUN))
+    if asked.ship and asked.seed:
+        parser.error("seed 0 is the one that ships, whatever the others come to")
+    spec, folder = SPECS / f"{asked.model}.yaml", run_folder(asked.work, asked.model, asked.seed)
+    run = {**RUN, "seed": asked.seed}
+    print(train(spec, write_corpus(asked.work / "corpus"), folder, resume=True, **run))
+    check_vocabularies(asked.work)
     if asked.ship:
-        ship(asked.work, SPEC.with_suffix(""), asked.commit)
+        from pocket_ship import ship
+
+        ship(asked.work / "corpus", folder, spec, asked.commit)
+    if asked.record:
+        from pocket_runs import record
+
+        record(asked.work / "corpus", folder, spec, asked.seed, asked.commit)
 
 
 if __name__ == "__main__":

@@ -89,8 +89,9 @@ def test_its_text_is_recognisably_python() -> None:
 def test_the_recorded_figures_can_be_measured_again(tmp_path: Path) -> None:
     """The whole held-out text, the 5-gram model learnt anew, 64 samples of each."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-    from pocket import facts_of, write_corpus
+    from pocket import write_corpus
     from pocket_figures import Texts, figures
+    from pocket_ship import facts_of
 
     corpus = write_corpus(tmp_path / "corpus")
     model = composer.load(FOLDER, dtype=torch.float32)
