@@ -12,6 +12,7 @@ WORK is any folder, the same for all runs: they share its corpus. About 25 minut
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sysconfig
 from collections.abc import Iterator
@@ -68,6 +69,18 @@ def run_folder(work: Path, model: str, seed: int) -> Path:
     return work / ("run" if (model, seed) == (MODELS[0], 0) else f"{model}-{seed}")
 
 
+def make(spec: Path, work: Path, folder: Path, run: dict[str, Any]) -> None:
+    """Train, or go on training; a run that came to its end is left as it is, whatever the code has become since."""
+    mark, asked = folder / "finished.json", json.dumps(run, indent=1) + "\n"
+    if not mark.exists():
+        from composer.train import train
+
+        print(train(spec, write_corpus(work / "corpus"), folder, resume=True, **run))
+        mark.write_text(asked, encoding="utf-8")
+    if mark.read_text(encoding="utf-8") != asked:
+        raise SystemExit(f"{folder} holds a run with other options")
+
+
 def check_vocabularies(work: Path) -> None:
     """Every run of `work` learnt its tokenizer from the same files: all must have come to the same one."""
     kept = {path.read_bytes() for path in work.glob("*/tokenizer/tokenizer.json")}
@@ -77,8 +90,6 @@ def check_vocabularies(work: Path) -> None:
 
 def main() -> None:
     """Everything, in order."""
-    from composer.train import train
-
     parser = argparse.ArgumentParser(description="Make a pocket model.")
     parser.add_argument("work", type=Path)
     parser.add_argument("--model", choices=MODELS, default=MODELS[0])
@@ -90,17 +101,17 @@ def main() -> None:
     if asked.ship and asked.seed:
         parser.error("seed 0 is the one that ships, whatever the others come to")
     spec, folder = SPECS / f"{asked.model}.yaml", run_folder(asked.work, asked.model, asked.seed)
-    run = {**RUN, "seed": asked.seed}
-    print(train(spec, write_corpus(asked.work / "corpus"), folder, resume=True, **run))
+    make(spec, asked.work, folder, {**RUN, "seed": asked.seed})
+    corpus = asked.work / "corpus"
     check_vocabularies(asked.work)
     if asked.ship:
         from pocket_ship import ship
 
-        ship(asked.work / "corpus", folder, spec, asked.commit)
+        ship(corpus, folder, spec, asked.commit)
     if asked.record:
         from pocket_runs import record
 
-        record(asked.work / "corpus", folder, spec, asked.seed, asked.commit)
+        record(corpus, folder, spec, asked.seed, asked.commit)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,18 @@ def record(corpus: Path, run: Path, spec: Path, seed: int, commit: str) -> None:
     """Put the figures of `run` into the file, in place of what it said of this model and seed."""
     known = json.loads(RUNS.read_text(encoding="utf-8")) if RUNS.exists() else {}
     known.setdefault(spec.stem, {})[str(seed)] = measured(corpus, run, spec, commit)
-    ordered = {name: dict(sorted(known[name].items())) for name in sorted(known)}
-    RUNS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    RUNS.write_text(a_line_a_run(known), encoding="utf-8")
+
+
+def a_line_a_run(known: dict[str, dict[str, Any]]) -> str:
+    """The file: models and seeds in order, one line for each run."""
+    models = [
+        f' "{name}": {{\n'
+        + ",\n".join(f'  "{seed}": {json.dumps(runs[seed])}' for seed in sorted(runs))
+        + "\n }"
+        for name, runs in sorted(known.items())
+    ]
+    return "{\n" + ",\n".join(models) + "\n}\n"
 
 
 def measured(corpus: Path, run: Path, spec: Path, commit: str) -> dict[str, Any]:
@@ -37,13 +47,14 @@ def measured(corpus: Path, run: Path, spec: Path, commit: str) -> dict[str, Any]
         "checkpoint_sha256": sha256(run / "checkpoint" / "model.safetensors"),
         "held_out_bits_per_byte": {str(size): round(value, 4) for size, value in bits.items()},
         "lines_accepted_by_tokenize": share_accepted(complete_lines(sampled_by_model(model, texts))),
+        "loss_every": EVERY,
         "loss": curve(losses(run / "loss.jsonl")),
     }
 
 
-def curve(log: list[dict[str, float]]) -> list[tuple[int, float]]:
-    """(step, mean loss of the EVERY steps up to it); each line of `log` is the mean of as many steps."""
-    lines: dict[int, list[float]] = {}
+def curve(log: list[dict[str, float]]) -> list[float]:
+    """Mean loss of steps 1 to EVERY, of the next EVERY, ...; each line of `log` is the mean of as many steps."""
+    points: dict[int, list[float]] = {}
     for line in log:
-        lines.setdefault(-(-int(line["step"]) // EVERY) * EVERY, []).append(line["loss"])
-    return [(step, round(sum(some) / len(some), 4)) for step, some in lines.items()]
+        points.setdefault((int(line["step"]) - 1) // EVERY, []).append(line["loss"])
+    return [round(sum(lines) / len(lines), 4) for _, lines in sorted(points.items())]
