@@ -6,8 +6,12 @@ import pytest
 
 import composer
 from composer.layout.family import family_named
+from composer.layout.frame import Frame
+from composer.layout.match import Match, match_names
 from composer.layout.names import folded
-from composer.layout.rows import Match, Row, WeightMap, expand_rows, match_names, numbers_in, own_names
+from composer.layout.ops import Op
+from composer.layout.patterns import numbers_in
+from composer.layout.rows import Row, WeightMap, When, expand_rows, own_names
 
 MAP = WeightMap(
     (
@@ -76,10 +80,10 @@ def test_without_the_prefix() -> None:
 
 
 def test_a_part_of_the_model() -> None:
-    """Without the head, its tensor is passed over; a stranger still is one."""
+    """Without the head, its tensor is passed over; a stranger still is one, and so is a layer too many."""
     match = match_names(MAP, ["embed"], ["m.table", "out", "m.l.4.a", "m.new"], whole=False)
 
-    assert ["m.new"] == match.unexpected
+    assert ["m.l.4.a", "m.new"] == match.unexpected
 
 
 def test_our_own_layout() -> None:
@@ -96,6 +100,86 @@ def test_published_names_of_a_whole_model() -> None:
     assert 291 == len(rows) == len(set(theirs))
     assert "model.layers.31.self_attn.q_proj.weight" in theirs
     assert list(plan.parameters()) == [row.ours for row in rows]
+
+
+SHARED = Frame(
+    words=("m", "m", "m", "m"),
+    guests=((), ("g",), ("g",), ("g",)),
+    uses={"g": ((1, 0), (2, 1), (3, 0))},
+    head="causal-lm",
+)
+
+
+def test_a_shared_word_in_names() -> None:
+    """A copy is found under every layer that uses it, what belongs to a use by the number of the use."""
+    rows = (
+        Row("shared.g.{c}.w", ("l.{use}.b{c}.w",)),
+        Row("layers.{i}.g.w", ("l.{use}.own.{k}.w",)),
+        Row("layers.{i}.m.w", ("l.{i}.inner.w",), when=When(guest="g")),
+        Row("layers.{i}.m.w", ("l.{i}.w",), when=When(word="m")),
+    )
+    names = ["shared.g.0.w", "shared.g.1.w", "layers.3.g.w", "layers.0.m.w", "layers.2.m.w"]
+    found = expand_rows(WeightMap(rows, frame=SHARED), names)
+
+    expected = [
+        ("l.1.b0.w", "l.3.b0.w"),
+        ("l.2.b1.w",),
+        ("l.1.own.2.w", "l.3.own.2.w"),
+        ("l.0.w",),
+        ("l.2.inner.w",),
+    ]
+    assert expected == [row.theirs for row in found]
+
+
+def test_the_copies_of_a_shared_tensor_meet() -> None:
+    """The first name that is there fills the parameter, whichever it is; the others must agree."""
+    weights = WeightMap((Row("shared.g.{c}.w", ("l.{use}.w",)),), frame=SHARED)
+    names = ["shared.g.0.w", "shared.g.1.w"]
+
+    assert {"shared.g.0.w": "l.3.w", "shared.g.1.w": "l.2.w"} == match_names(
+        weights, names, ["l.3.w", "l.2.w"]
+    ).filled
+    assert [("l.1.w", "l.3.w")] == match_names(weights, names, ["l.3.w", "l.2.w", "l.1.w"]).equal
+    assert ["l.0.w"] == match_names(weights, names, ["l.0.w", "l.2.w", "l.1.w"]).unexpected
+
+
+def test_one_tensor_of_several_parameters() -> None:
+    """A missing or an unknown tensor is named once, however many parameters it holds."""
+    parts = ("a.{i}.q", "a.{i}.k")
+    weights = WeightMap(tuple(Row(part, ("s.{i}.qk",), split=parts) for part in parts))
+    found = match_names(weights, ["a.0.q", "a.0.k", "a.1.q", "a.1.k"], ["s.0.qk"])
+
+    assert ({"a.0.q": "s.0.qk", "a.0.k": "s.0.qk"}, ["s.1.qk"], []) == (
+        found.filled,
+        found.missing,
+        found.unexpected,
+    )
+    assert ("a.0.q", "a.0.k") == found.rows["a.0.q"].split
+
+
+def test_another_layout_of_the_same_parameter() -> None:
+    """Of several rows the first is for saving; whichever is stored is read; both at once are one too many."""
+    weights = WeightMap((Row("q", ("new",)), Row("q", ("old",), op=Op("transpose"))))
+
+    assert ["new"] == match_names(weights, ["q"], []).missing
+    assert Op("transpose") == match_names(weights, ["q"], ["old"]).rows["q"].op
+    assert ["old"] == match_names(weights, ["q"], ["new", "old"]).unexpected
+
+
+def test_only_the_tied_name_is_stored() -> None:
+    """A tied head fills the table when the table itself is not there."""
+    match = match_names(MAP, ["embed"], ["out", "m.x"])
+
+    assert ({"embed": "out"}, [], ["m.x"]) == (match.filled, match.missing, match.unexpected)
+
+
+def test_rows_of_a_kind_of_head() -> None:
+    """The same parameter has another name in a model with another head."""
+    rows = (Row("head.w", ("score",), when=When(head="sequence-classification")), Row("head.w", ("lm_head",)))
+
+    assert "lm_head" == expand_rows(WeightMap(rows, frame=SHARED), ["head.w"])[0].theirs[0]
+    other = Frame(head="sequence-classification")
+    assert "score" == expand_rows(WeightMap(rows, frame=other), ["head.w"])[0].theirs[0]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def export_config(plan: Plan, family: Family) -> dict[str, Any]:
     Raises `WeightsError`: E536 with every field that the family cannot say, E532 with parameters that its
     weight map does not name.
     """
-    expand_rows(family.weights, plan.parameters())
+    expand_rows(family.weights_of(plan), plan.parameters())
     config = _fill(plan, family)
     try:
         again = resolve(import_config(config, plan.name), head=plan.head.kind)

@@ -2,31 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, Self, TypeVar, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ..block import Frozen
 from ..errors import Problem, SpecError, did_you_mean, fail
+from ..plan import Plan
 from ..shipped import specs_folder
 from ..source import Document, problems_of, read_file
 from .expressions import Expression, parse_expression
-from .rows import Row, WeightMap
+from .frame import frame_of
+from .ops import Op, OpName
+from .rows import Row, WeightMap, When
 from .template import Template
 from .tree import ExpressionProblem
 
 _Form = TypeVar("_Form", bound=Frozen)
 
 
+class WhenEntry(Frozen):
+    """Where a row holds."""
+
+    word: str | None = Field(default=None, description="Layers with this word of the pattern.")
+    guest: str | None = Field(default=None, description="Layers with this guest.")
+    head: str | None = Field(default=None, description="Models with this kind of head.")
+
+
+class OpEntry(Frozen):
+    """An operation with its number: that of a dimension, or the rows of a head."""
+
+    squeeze: int | None = Field(default=None, ge=0, description="A stored dimension of size 1 to leave out.")
+    unsqueeze: int | None = Field(default=None, ge=0, description="A dimension of size 1 to put in.")
+    unpair: int | str | None = Field(
+        default=None, description="Rows of a head, or the option that says them: even ones first, then odd."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("name one operation")
+        return self
+
+    def op(self) -> Op:
+        """The operation."""
+        (name,) = self.model_fields_set
+        return Op(cast(OpName, name), getattr(self, name))
+
+
 class RowEntry(Frozen):
     """The tensor of one parameter where a bare name does not say enough."""
 
-    names: list[str] = Field(alias="from", min_length=1, description="Its names; those present must agree.")
+    names: str | list[str] = Field(alias="from", description="Its names; those present must agree.")
     tied: str | None = Field(
         default=None, description="The parameter that stands in when the model has not this one of its own."
     )
+    op: Literal["transpose"] | OpEntry | None = Field(
+        default=None, description="What turns the stored tensor into ours."
+    )
+    split: list[str] = Field(
+        default=[],
+        description="What `{part}` in our name stands for: the tensor holds these, one behind the other.",
+    )
+    when: WhenEntry = Field(default=WhenEntry(), description="Where the row holds.")
+
+    def rows(self, ours: str) -> Iterator[Row]:
+        """One row for each part."""
+        names = (self.names,) if isinstance(self.names, str) else tuple(self.names)
+        op = Op("transpose") if self.op == "transpose" else self.op.op() if self.op else None
+        when = When(**self.when.model_dump())
+        split = tuple(ours.replace("{part}", part) for part in self.split)
+        for name in split or (ours,):
+            yield Row(name, names, self.tied, op, split, when)
 
 
 class Keys(Frozen):
@@ -55,7 +105,9 @@ class FamilyFile(Keys):
         description="The configuration; strings that begin with '= ' are expressions."
     )
     prefix: str = Field(default="", description="What the names of a checkpoint without a head lack.")
-    weights: dict[str, str | RowEntry] = Field(description="Our parameter names to those of a checkpoint.")
+    weights: dict[str, str | RowEntry | list[RowEntry]] = Field(
+        description="Our parameter names to those of a checkpoint; of several rows the first one that holds."
+    )
     ignore: dict[str, str] = Field(
         default={}, description="Tensors that are passed over, each with the reason."
     )
@@ -83,9 +135,13 @@ class Family:
 
     @property
     def weights(self) -> WeightMap:
-        """The rows of the weight map."""
-        rows = (_row(ours, theirs) for ours, theirs in self.file.weights.items())
+        """The rows of the weight map, for models that share nothing."""
+        rows = (row for ours, entry in self.file.weights.items() for row in _rows(ours, entry))
         return WeightMap(tuple(rows), tuple(self.file.ignore), self.file.prefix)
+
+    def weights_of(self, plan: Plan) -> WeightMap:
+        """The weight map for the model of a plan."""
+        return replace(self.weights, frame=frame_of(plan))
 
     def _reads(self, name: str) -> set[str]:
         """Every K that the family reads as `name.K` when it makes a spec."""
@@ -132,8 +188,12 @@ def _included(document: Document, name: str, others: Mapping[str, Document]) -> 
     return _checked(others[name], Keys)
 
 
-def _row(ours: str, theirs: str | RowEntry) -> Row:
-    return Row(ours, (theirs,)) if isinstance(theirs, str) else Row(ours, tuple(theirs.names), theirs.tied)
+def _rows(ours: str, entry: str | RowEntry | list[RowEntry]) -> Iterator[Row]:
+    if isinstance(entry, str):
+        yield Row(ours, (entry,))
+    else:
+        for each in entry if isinstance(entry, list) else [entry]:
+            yield from each.rows(ours)
 
 
 @cache

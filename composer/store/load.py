@@ -126,5 +126,5 @@ def _weight_map(plan: Plan, config: Mapping[str, Any] | None, checkpoint: Checkp
     if 2 * sum(name in checkpoint for name in parameters) > len(parameters):
         return own_names(parameters)
     if plan.spec.weights is not None:
-        return family_named(plan.spec.weights).weights
-    return family_of(config).weights if config is not None else own_names(parameters)
+        return family_named(plan.spec.weights).weights_of(plan)
+    return family_of(config).weights_of(plan) if config is not None else own_names(parameters)

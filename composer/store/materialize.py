@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -10,10 +10,12 @@ from torch import nn
 
 from ..block import Param
 from ..errors import Problem, WeightsError, did_you_mean
+from ..layout.match import Match, match_names
 from ..layout.names import folded
-from ..layout.rows import Match, WeightMap, match_names
+from ..layout.rows import WeightMap
 from .checkpoint import Checkpoint, Shard
 from .finite import Scan, not_finite
+from .ops import Cut
 from .verdict import FirstUse
 
 _CAST_BYTES = 16 << 20
@@ -44,8 +46,15 @@ def materialize(
     match = check_fit(wanted, weights, checkpoint, whole)
     if problems := _check_copies(match, checkpoint):
         raise WeightsError(*problems)
+    shapes = {name: tuple(parameter.shape) for name, parameter in wanted.items()}
     ready = {
-        ours: read_as(checkpoint.shard(theirs), theirs, wanted[ours].dtype, torch.device(device))
+        ours: read_as(
+            checkpoint.shard(theirs),
+            theirs,
+            cut_of(match, ours, shapes),
+            wanted[ours].dtype,
+            torch.device(device),
+        )
         for ours, theirs in match.filled.items()
     }
     verdict = FirstUse(lambda: _broken_numbers(ready, match, checkpoint, scan))
@@ -84,16 +93,27 @@ def _check_names(match: Match, checkpoint: Checkpoint, headless: bool) -> list[P
 
 
 def _each(code: str, checkpoint: Checkpoint, message: str, names: Iterable[str]) -> list[Problem]:
-    return [Problem(code, f"{checkpoint.folder}: {message}: {name}") for name in folded(names)]
+    return [Problem(code, f"{checkpoint.folder}: {message}: {name}") for name in folded(dict.fromkeys(names))]
+
+
+def cut_of(match: Match, ours: str, shapes: Mapping[str, tuple[int, ...]]) -> Cut:
+    """Which part of its stored tensor a parameter is, where `shapes` are those of all parameters."""
+    row = match.rows[ours]
+    if not row.split:
+        return Cut(shapes[ours], row.op)
+    rows = {part: shapes[part][0] for part in row.split if part in shapes}
+    before = row.split[: row.split.index(ours)]
+    return Cut(shapes[ours], row.op, sum(rows.get(part, 0) for part in before), sum(rows.values()))
 
 
 def _check_forms(
     wanted: Mapping[str, nn.Parameter | Param], match: Match, checkpoint: Checkpoint
 ) -> list[Problem]:
+    ours_are = {name: tuple(parameter.shape) for name, parameter in wanted.items()}
     shapes: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {}
     kinds: dict[str, list[str]] = {}
     for ours, theirs in match.filled.items():
-        entry, shape = checkpoint.entry(theirs), tuple(wanted[ours].shape)
+        entry, shape = checkpoint.entry(theirs), cut_of(match, ours, ours_are).stored_shape
         if entry.shape != shape:
             shapes.setdefault((entry.shape, shape), []).append(theirs)
         if entry.dtype not in ("F16", "BF16", "F32", "F64"):
@@ -142,21 +162,37 @@ def _broken_numbers(
     return [problem for problems in each for problem in problems]
 
 
-def read_as(shard: Shard, name: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """A tensor in `dtype` on `device`: the mapped one if it can be, else a copy, made in stretches.
+def read_as(
+    shard: Shard, name: str, cut: Cut, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """A part of a tensor in `dtype` on `device`: the mapped one if it can be, else a copy, made in stretches.
 
     The pages that a copy is made from leave memory as they are read.
     """
+    device = torch.device(device)
     if shard.dtype(name) == dtype and device.type == "cpu":
-        return shard.tensor(name)
-    stored = shard.passing(name).view(-1)
-    copy = torch.empty(shard.entries[name].shape, dtype=dtype, device=device)
-    flat, size = copy.view(-1), stored.element_size()
-    step = _CAST_BYTES // size
-    for begin in range(0, stored.numel(), step):
-        flat[begin : begin + step] = stored[begin : begin + step]
-        shard.forget(name, begin * size, min(begin + step, stored.numel()) * size)
+        mapped = cut.of(shard.tensor(name))
+        if mapped.is_contiguous():
+            return mapped.view(cut.shape)
+    whole = shard.passing(name)
+    stored = cut.of(whole)
+    copy = torch.empty(cut.shape, dtype=dtype, device=device)
+    _copy(copy, stored, lambda begin, end: shard.forget(name, begin, end), whole.data_ptr())
     return copy
+
+
+def _copy(copy: torch.Tensor, stored: torch.Tensor, forget: Callable[[int, int], None], origin: int) -> None:
+    """Fill `copy` stretch by stretch along the dimension that is outermost in the file."""
+    if stored.is_contiguous():
+        stored = stored.view(-1)
+    goal, strides = copy.view(stored.shape), stored.stride()
+    outer = strides.index(max(strides))
+    width = max(1, strides[outer]) * stored.element_size()
+    step, first = max(1, _CAST_BYTES // width), stored.data_ptr() - origin
+    for begin in range(0, stored.shape[outer], step):
+        count = min(step, stored.shape[outer] - begin)
+        goal.narrow(outer, begin, count).copy_(stored.narrow(outer, begin, count))
+        forget(first + begin * width, first + (begin + count) * width)
 
 
 def _assign(model: nn.Module, wanted: dict[str, nn.Parameter], ready: dict[str, torch.Tensor]) -> None:

@@ -18,6 +18,7 @@ from ..nn.model import Model
 from ..plan import Plan
 from ..spec import Spec
 from .load import CONFIG, GENERATION, OWN
+from .ops import Merged
 from .write import SHARD_BYTES, save_tensors
 
 
@@ -53,12 +54,26 @@ def save(
     else:
         fail(WeightsError, "E523", f"no layout is called {layout!r}", hint="one of: hf, composer")
     parameters = model.state_dict(keep_vars=True)  # waits for a check of the numbers that still goes on
-    tensors = {row.theirs[0]: parameters[row.ours] for row in expand_rows(weights, parameters)}
+    tensors = stored_tensors(weights, parameters)
     generation = _set(model.plan.spec.generation) if model.generation is None else model.generation
     if generation:
         files[GENERATION] = _json(generation)
     more = None if tokenizer is None else tokenizer.save
     save_tensors(folder, tensors, files, max_shard_size, more)
+
+
+def stored_tensors(
+    weights: WeightMap, parameters: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor | Merged]:
+    """Parameters under their stored names; what is stored as one is put together when it is written.
+
+    Raises `WeightsError` E532 for parameters without a row.
+    """
+    found: dict[str, torch.Tensor | Merged] = {}
+    for row in expand_rows(weights, parameters):
+        parts = [parameters[part] for part in row.split or (row.ours,) if part in parameters]
+        found[row.theirs[0]] = Merged(parts, row.op) if len(parts) > 1 or row.op else parts[0]
+    return found
 
 
 def published(plan: Plan, dtype: torch.dtype) -> tuple[WeightMap, dict[str, bytes]]:
@@ -73,7 +88,7 @@ def published(plan: Plan, dtype: torch.dtype) -> tuple[WeightMap, dict[str, byte
         fail(WeightsError, "E524", message, hint=hint)
     family = family_named(name)
     config = {**export_config(plan, family), "dtype": str(dtype).removeprefix("torch.")}
-    return family.weights, {CONFIG: _json(config)}
+    return family.weights_of(plan), {CONFIG: _json(config)}
 
 
 def spec_text(spec: Spec) -> str:

@@ -12,14 +12,14 @@ from math import ceil
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from ..errors import WeightsError, fail
 from .checkpoint import SINGLE
 from .files import reason
 from .index import INDEX
+from .ops import Merged
 from .swap import replaced
+from .tensors import write_tensors
 
 SHARD_BYTES = 5_000_000_000
 OWNED = re.compile(
@@ -36,7 +36,7 @@ TOKENIZER = re.compile(
 
 def save_tensors(
     folder: str | os.PathLike[str],
-    tensors: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, torch.Tensor | Merged],
     files: Mapping[str, bytes] | None = None,
     max_shard_size: int = SHARD_BYTES,
     more: Callable[[Path], object] | None = None,
@@ -65,7 +65,7 @@ def save_tensors(
                 _write(fresh / name, content)
             if more is not None:
                 more(fresh)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         message = f"{target} could not be saved: {reason(error)}; what was there is unchanged"
         fail(WeightsError, "E521", message)
 
@@ -74,7 +74,7 @@ def _stale(name: str, tokenizer: bool) -> bool:
     return bool(OWNED.fullmatch(name) or (tokenizer and TOKENIZER.fullmatch(name)))
 
 
-def plan_shards(tensors: Mapping[str, torch.Tensor], most: int) -> dict[str, list[str]]:
+def plan_shards(tensors: Mapping[str, torch.Tensor | Merged], most: int) -> dict[str, list[str]]:
     """File name to tensor names, filled in order."""
     groups: list[list[str]] = [[]]
     size = 0
@@ -110,9 +110,8 @@ def _size(count: int) -> str:
     return f"{ceil(count / 1e6):,} MB"
 
 
-def _write_shard(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, path, metadata={"format": "pt"})
+def _write_shard(path: Path, tensors: Mapping[str, torch.Tensor | Merged]) -> None:
+    write_tensors(path, tensors)
     _settle(path)
 
 
@@ -129,7 +128,7 @@ def _settle(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _index(shards: Mapping[str, list[str]], tensors: Mapping[str, torch.Tensor]) -> dict[str, bytes]:
+def _index(shards: Mapping[str, list[str]], tensors: Mapping[str, torch.Tensor | Merged]) -> dict[str, bytes]:
     if SINGLE in shards:
         return {}
     total = {"total_size": sum(tensor.nbytes for tensor in tensors.values())}

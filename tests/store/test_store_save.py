@@ -110,7 +110,7 @@ def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
 
 CALLS = {
     "fsync": os, "chmod": os, "open": os, "link": os, "mkdir": os, "write_bytes": Path, "mkdtemp": tempfile,
-    "save_file": composer.store.write, "_swap": composer.store.swap,
+    "write_tensors": composer.store.write, "_swap": composer.store.swap,
 }  # fmt: skip
 
 

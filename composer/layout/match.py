@@ -1,0 +1,67 @@
+"""How the names of a checkpoint meet those of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field, replace
+
+from .patterns import numbers_in
+from .rows import Row, WeightMap, rows_by_name
+
+
+@dataclass(frozen=True)
+class Match:
+    """`filled` maps each parameter to the tensor that holds it, by the row in `rows`.
+
+    `equal` lists pairs of tensors that must hold the same numbers, `missing` and `unexpected` are names of the
+    checkpoint.
+    """
+
+    filled: dict[str, str] = field(default_factory=dict)
+    equal: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict, compare=False)
+
+    def take(self, ours: str, row: Row, theirs: list[str], stored: Container[str]) -> bool:
+        """Fill a parameter from the first tensor of a row that is there; the others must be equal to it."""
+        present = [name for name in theirs if name in stored]
+        if present:
+            first = self.filled.setdefault(ours, present[0])
+            self.rows.setdefault(ours, row)
+            self.equal.extend((first, other) for other in present if other != first)
+        return bool(present)
+
+
+def match_names(
+    weights: WeightMap, parameters: Iterable[str], names: Iterable[str], whole: bool = True
+) -> Match:
+    """Meet the tensors called `names`.
+
+    A checkpoint in which no name has the map's prefix is one of the base model and is read without it.  With
+    `whole` false the model lacks the head that was stored, and tensors of a head are skipped.
+    Raises `WeightsError` E532 as `expand_rows` does.
+    """
+    stored, match = dict.fromkeys(names), Match()
+    bare = not any(name.startswith(weights.prefix) for name in stored)
+    cut = weights.prefix if bare else ""
+    rows = rows_by_name(weights, parameters)
+    for ours, choices in rows.items():
+        any(match.take(ours, row, _cut(row.theirs, cut), stored) for row in choices)
+    skipped = _cut(weights.ignore, cut)
+    for row in weights.rows:
+        if not whole and row.ours.split(".")[0] == "head":
+            skipped += _cut(row.theirs, cut)
+        elif row.tied in rows and row.ours not in rows:
+            match.take(str(row.tied), replace(row, op=None), _cut(row.theirs, cut), stored)
+    match.equal[:] = dict.fromkeys(match.equal)
+    lost = (_cut(rows[ours][0].theirs, cut)[0] for ours in rows if ours not in match.filled)
+    match.missing.extend(dict.fromkeys(lost))
+    used = {*match.filled.values(), *(other for _, other in match.equal)}
+    left = [name for name in stored if name not in used]
+    match.unexpected.extend(n for n in left if all(numbers_in(pattern, n) is None for pattern in skipped))
+    return match
+
+
+def _cut(names: Iterable[str], prefix: str) -> list[str]:
+    return [name.removeprefix(prefix) for name in names]
