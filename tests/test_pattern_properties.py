@@ -108,6 +108,7 @@ SEEDS = [
     "mamba, (mamba×6+shared-attn)×7, mamba×5+shared-attn, mamba×2",
     "(mamba,mlp)×3, full(rope=none, window=12), ((a,b)*4, c x2)×3,",
     "a(k='x, y', j=1e-5) + b(z=true)\n+ c , (d)",
+    "a, (b,c)×rest+d, (e*2)x3",
 ]
 SPICE = "abx06×*+,()='\".#-_ \n\t，（）＊＋＝é\x00\x1f\u3000"
 

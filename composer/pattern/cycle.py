@@ -19,30 +19,38 @@ def cycle(
     remainder: Remainder = "error",
     place: Place | None = None,
     typed: bool = False,
+    what: str = "the pattern",
 ) -> tuple[Word, ...]:
     """The words repeated to `layers` layers, or as they are without it. `place` is where `layers` stands.
-    Where the pattern was `typed` on a command line the hints are options of one.
+    Where the pattern was `typed` on a command line the hints are options of one.  `what` the words are of is
+    told where there are several: "track 'ffn'".
 
     Raises SpecError if `layers` is shorter than the pattern, or no multiple of it and `remainder` is "error".
     """
     once, write = len(words), "write --set {}={}" if typed else "write {}: {}"
     layers = once if layers is None else layers
-    if not 1 <= layers <= MAX_LAYERS:
-        message = f"a model has between 1 and {MAX_LAYERS:,} layers, found {layers:,}"
-        fail(SpecError, "E211", message, place=place, path="layers")
+    check_number(layers, place)
     if layers == once:
         return words
     if layers < once:
         hint = f"shorten the pattern, or {write.format('layers', once)}"
-        message = f"the pattern has {once} layers, more than the {layers} that 'layers' says"
+        message = f"{what} has {once} layers, more than the {layers} that 'layers' says"
         fail(SpecError, "E210", message, place=place, path="layers", hint=hint)
     whole, left = divmod(layers, once)
     if left and remainder != "truncate":
         hint = f"{write.format('layers', whole * once)} or {(whole + 1) * once}, or "
         hint += write.format("remainder", "truncate") if typed else "set remainder: truncate"
-        message = f"{layers} layers are {whole} cycles of {once} and {left} more"
+        cycles = f"cycles of {what}" if what != "the pattern" else f"cycles of {once}"
+        message = f"{layers} layers are {whole} {cycles} and {left} more"
         fail(SpecError, "E209", message, place=place, path="layers", hint=hint)
     return (words * (whole + 1))[:layers]
+
+
+def check_number(layers: int, place: Place | None = None) -> None:
+    """A model may have so many layers.  Raises SpecError E211."""
+    if not 1 <= layers <= MAX_LAYERS:
+        message = f"a model has between 1 and {MAX_LAYERS:,} layers, found {layers:,}"
+        fail(SpecError, "E211", message, place=place, path="layers")
 
 
 def hint_for_unknown(name: str, known: Iterable[str]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
-from composer.pattern.words import Group, Pattern, Term, Word
+from composer.pattern.words import REST, Group, Pattern, Term, Word
 from composer.source import Scalar, resolve
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -37,8 +38,13 @@ def _terms(terms: tuple[Term, ...]) -> str:
 
 def _term(term: Term) -> str:
     atom = word(term.atom) if isinstance(term.atom, Word) else f"({_terms(term.atom.terms)})"
-    count = f"×{term.count}" if term.count > 1 else ""
-    return "".join([atom, count, *(f"+{word(guest)}" for guest in term.guests)])
+    count = "" if term.count == 1 else f"×{'rest' if term.count == REST else term.count}"
+    return "".join([atom, count, riders(term.guests)])
+
+
+def riders(guests: Iterable[Word]) -> str:
+    """Guests as written behind what they ride on."""
+    return "".join(f"+{word(guest)}" for guest in guests)
 
 
 def word(each: Word) -> str:

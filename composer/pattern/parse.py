@@ -3,6 +3,7 @@
 pattern = term { "," term } [ "," ]
 term    = run { "+" block }                     "+" rides on the last layer of the run
 run     = atom [ ( "×" | "*" | "x" ) count ]
+count   = INT | "rest"                          "rest" is what `layers` leaves, at most once
 atom    = block | "(" pattern ")"
 block   = NAME [ "(" key "=" value { "," key "=" value } ")" ]      the "(" touches the name
 """
@@ -11,12 +12,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import NoReturn
 
 from composer.errors import SpecError
 from composer.pattern.arguments import arguments
 from composer.pattern.scan import Scanner, Stop, Token, in_text
-from composer.pattern.words import Group, Locate, Pattern, Term, Word, length
+from composer.pattern.words import REST, Group, Locate, Pattern, Term, Word, length
 
 MAX_LAYERS = 10_000
 MAX_DEPTH = 32
@@ -43,6 +43,7 @@ def parse(text: str, locate: Locate | None = None, path: str = "pattern") -> Pat
 class _Parser:
     def __init__(self, scan: Scanner) -> None:
         self.scan, self.depth = scan, 0
+        self.rests: list[Token] = []
 
     def read(self) -> tuple[Term, ...]:
         """The whole text as terms; none if it cannot be read."""
@@ -70,12 +71,16 @@ class _Parser:
 
     def term(self) -> Term:
         scan = self.scan
-        start = scan.token.start
+        start, rests = scan.token.start, len(self.rests)
         atom = self.group() if scan.token.text == "(" else self.block()
-        run = scan.previous.end
+        run, inside = scan.previous.end, self.rests[rests:]
         count = self.repeat()
+        if inside and count not in (None, 1, REST):
+            self.note_rest(
+                inside[-1], "'rest' stands in a group that repeats", "write how often the group repeats"
+            )
         if count is not None and self.is_repeat(scan.token):
-            hint = f"write ({scan.source(start, run)}×{count})×…"
+            hint = f"write ({scan.source(start, run)}×{count or 'rest'})×…"
             scan.unexpected("',' or '+'", hint)
         term = Term(atom, 1 if count is None else count, (), start, scan.previous.end)
         while scan.token.text == "+":
@@ -92,10 +97,10 @@ class _Parser:
         guest = self.block()
         count = self.repeat()
         if count is not None:
-            hint = f"write ({scan.source(term.start, guest.end)})×{count} to repeat both"
+            hint = f"write ({scan.source(term.start, guest.end)})×{count or 'rest'} to repeat both"
             if term.count == 1 and not term.guests:
                 host, rider = scan.source(term.start, term.end), scan.source(guest.start, guest.end)
-                hint += f", or {host}×{count}+{rider} to let it ride on the last"
+                hint += f", or {host}×{count or 'rest'}+{rider} to let it ride on the last"
             shown = scan.source(term.start, scan.previous.end)
             scan.note("E205", f"'{shown}' is ambiguous", term.start, scan.previous.end, hint)
         return replace(term, guests=(*term.guests, guest), end=scan.previous.end)
@@ -121,7 +126,7 @@ class _Parser:
             scan.unexpected("the name of a block", _hint_at(name))
         scan.next()
         if _RESERVED.fullmatch(name.text):
-            hint = "choose another name" if name.text == "rest" else "x repeats what stands before it: a x6"
+            hint = "it is a count: a×rest" if name.text == "rest" else "x repeats what stands before it: a x6"
             scan.note("E203", f"{name.text!r} is reserved", name.start, name.end, hint)
         given = {}
         if scan.token.text == "(":
@@ -139,16 +144,21 @@ class _Parser:
         if not self.is_repeat(sign):
             return None
         self.scan.next(sign.start + 1)
+        if self.scan.token.text == "rest":
+            return self.rest(self.scan.next())
         if self.scan.token.kind != "number":
-            self.no_count()
+            hint = _BEHIND if self.scan.token.kind == "name" else ""
+            self.scan.unexpected("a whole number or 'rest'", hint)
         return self.count(self.scan.next())
 
-    def no_count(self) -> NoReturn:
-        token = self.scan.token
-        if token.text == "rest":
-            hint = "write the number of layers"
-            self.scan.stop("E203", "'rest' is reserved", token.start, token.end, hint)
-        self.scan.unexpected("a whole number", _BEHIND if token.kind == "name" else "")
+    def rest(self, token: Token) -> int:
+        if self.rests:
+            self.note_rest(token, "'rest' stands twice", "one part of a pattern takes what the others leave")
+        self.rests.append(token)
+        return REST
+
+    def note_rest(self, token: Token, message: str, hint: str) -> None:
+        self.scan.note("E212", message, token.start, token.end, hint)
 
     def count(self, number: Token) -> int:
         if number.text.startswith("0"):

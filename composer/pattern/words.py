@@ -9,6 +9,7 @@ from composer.errors import Place
 from composer.source import Scalar
 
 Locate = Callable[[int, int], Place | None]
+REST = 0  # the count of a term that takes what `layers` leaves, until it is filled
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class Term:
     end: int = field(default=0, compare=False)
 
     def length(self) -> int:
-        """The number of layers, by arithmetic."""
+        """The number of layers, by arithmetic; what takes the rest has none yet."""
         return self.count * (1 if isinstance(self.atom, Word) else length(self.atom.terms))
 
     def expand(self) -> tuple[Word, ...]:
-        """One word a layer: `A×n+B` is n-1 times A, then A with guest B."""
+        """One word a layer: `A×n+B` is n-1 times A, then A with guest B; none for what takes the rest."""
+        if self.count == REST:
+            return ()
         once = (self.atom,) if isinstance(self.atom, Word) else expand(self.atom.terms)
         *rest, last = once * self.count
         return (*rest, replace(last, guests=last.guests + self.guests))
@@ -73,6 +76,15 @@ def expand(terms: tuple[Term, ...]) -> tuple[Word, ...]:
     return tuple(word for term in terms for word in term.expand())
 
 
+def resting(terms: tuple[Term, ...]) -> Term | None:
+    """The term whose count is the rest, in a group or not."""
+    for term in terms:
+        inner = resting(term.atom.terms) if isinstance(term.atom, Group) else None
+        if found := term if term.count == REST else inner:
+            return found
+    return None
+
+
 @dataclass(frozen=True)
 class Pattern:
     """A pattern that was parsed; its length is checked, so expanding it is cheap."""
@@ -82,8 +94,13 @@ class Pattern:
     locate: Locate = field(compare=False, repr=False)
 
     def length(self) -> int:
-        """The number of layers of one cycle."""
+        """The number of layers of one cycle, without those that take the rest."""
         return length(self.terms)
+
+    @property
+    def rest(self) -> Term | None:
+        """The term that takes what `layers` leaves; a pattern that has one has to be filled to be expanded."""
+        return resting(self.terms)
 
     def expand(self) -> tuple[Word, ...]:
         """The word of every layer of one cycle."""
@@ -96,3 +113,8 @@ class Pattern:
     def place(self, word: Word, name_only: bool = False) -> Place | None:
         """Where a word stands in the file, with or without its arguments."""
         return self.locate(word.start, len(word.name) if name_only else word.end - word.start)
+
+    @property
+    def whole(self) -> Place | None:
+        """Where the pattern begins and, on one line, ends."""
+        return self.locate(0, len(self.text))

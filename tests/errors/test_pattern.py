@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from composer.errors import Place, Problem, SpecError
-from composer.pattern import cycle, parse
+from composer.pattern import cycle, fill, parse, read_tracks
+from composer.source import read_document
 
 GROUP = "a '(' that touches a name opens arguments: key=value; for a group write ', ('"
 BEHIND = "a repeat stands behind the name: mamba×6"
 QUOTE = "quote a value that is neither a number nor a name"
 VALUES = "a number, true, false, null, a name or a quoted string"
+REPEAT_BOTH = "to repeat both, or a×rest+b to let it ride on the last"
+LEAVE = "one part of a pattern takes what the others leave"
 REPEAT = "x repeats what stands before it: a x6"
 
 # code, text, column and width, message, hint
@@ -58,9 +61,9 @@ PATTERNS = [
     ("E202", "(a, b", (1, 1), "this '(' is never closed", "write ')'"),
     ("E202", "(a; b)", (3, 1), "expected ',' or ')', found ';'", ""),
     ("E202", "a (b)", (3, 1), "expected ',', found '('", "arguments touch the name: a(…)"),
-    ("E202", "a×", (3, 1), "expected a whole number, found the end", ""),
-    ("E202", "a×b", (3, 1), "expected a whole number, found 'b'", BEHIND),
-    ("E202", "a×-1", (3, 1), "expected a whole number, found '-'", ""),
+    ("E202", "a×", (3, 1), "expected a whole number or 'rest', found the end", ""),
+    ("E202", "a×b", (3, 1), "expected a whole number or 'rest', found 'b'", BEHIND),
+    ("E202", "a×-1", (3, 1), "expected a whole number or 'rest', found '-'", ""),
     ("E202", "a×1.5", (4, 1), "expected ',' or the end, found '.'", ""),
     ("E202", "a×2×3", (4, 1), "expected ',' or '+', found '×'", "write (a×2)×…"),
     ("E202", "(a, b)×2 x3", (10, 2), "expected ',' or '+', found 'x3'", "write ((a, b)×2)×…"),
@@ -78,8 +81,7 @@ PATTERNS = [
     ("E203", "x", (1, 1), "'x' is reserved", REPEAT),
     ("E203", "a, x6", (4, 2), "'x6' is reserved", REPEAT),
     ("E203", "a+x6", (3, 2), "'x6' is reserved", REPEAT),
-    ("E203", "rest", (1, 4), "'rest' is reserved", "choose another name"),
-    ("E203", "a, b×rest", (6, 4), "'rest' is reserved", "write the number of layers"),
+    ("E203", "rest", (1, 4), "'rest' is reserved", "it is a count: a×rest"),
     ("E204", "a×0", (3, 1), "a count is at least 1, found 0", ""),
     ("E204", "a×00", (3, 2), "a count is at least 1, found 00", ""),
     ("E204", "a x06", (4, 2), "a count does not start with 0, found 06", ""),
@@ -111,6 +113,16 @@ PATTERNS = [
     ("E208", "a(k=1e999)", (5, 5), "1e999 is too large for a number", "quote it if it is a string"),
     ("E208", "a(k=1.2.3)", (5, 5), "1.2.3 is not a number", "quote it if it is a string"),
     ("E208", "a(k=0x10)", (5, 4), "0x10 is not a number", "quote it if it is a string"),
+    ("E205", "a+b×rest", (1, 8), "'a+b×rest' is ambiguous", f"write (a+b)×rest {REPEAT_BOTH}"),
+    ("E212", "a×rest, b×rest", (11, 4), "'rest' stands twice", LEAVE),
+    ("E212", "(a, b×rest)×rest", (13, 4), "'rest' stands twice", LEAVE),
+    (
+        "E212",
+        "(a, b×rest)×2",
+        (7, 4),
+        "'rest' stands in a group that repeats",
+        "write how often the group repeats",
+    ),
 ]
 
 
@@ -192,3 +204,64 @@ def test_a_short_model_is_never_a_truncated_pattern() -> None:
     with pytest.raises(SpecError) as caught:
         cycle(parse("a×5, b").expand(), 4, "truncate")
     assert "E210" == caught.value.code
+
+
+# pattern, layers, the stretch of the pattern that takes the rest, message, hint
+REST = [
+    (
+        "a, b×rest",
+        None,
+        (4, 6),
+        "'rest' is what `layers` leaves, and nothing says how many layers there are",
+        "write layers: …",
+    ),
+    (
+        "a, b, (c, d)×rest",
+        3,
+        (7, 11),
+        "the other words have 2 of 3 layers, which leaves 'rest' too few",
+        "write layers: 4 or more, or leave out what takes the rest",
+    ),
+    (
+        "a, (b, c)×rest+g",
+        8,
+        (4, 13),
+        "'rest' has 7 layers, which are no multiple of 2",
+        "write layers: 7 or 9",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "layers", "where", "message", "hint"), REST)
+def test_rest(text: str, layers: int | None, where: tuple[int, int], message: str, hint: str) -> None:
+    """What takes the rest of the layers has some, and a whole number of repeats; the place is in the pattern."""
+    with pytest.raises(SpecError) as caught:
+        fill(parse(text), layers)
+    (problem,) = caught.value.problems
+    assert problem.place
+    assert ("E213", message, hint) == (problem.code, problem.message, problem.hint)
+    assert where == (problem.place.column, problem.place.width)
+
+
+def test_tracks() -> None:
+    """Every track tells what is wrong with it, with its own key and place."""
+    written = "pattern:\n  mixer: a,,\n  ffn: b×0\n"
+    document = read_document(written, "s.yaml")
+    with pytest.raises(SpecError) as caught:
+        read_tracks(document.data["pattern"], document)
+    found = [(p.code, p.path, str(p.place)) for p in caught.value.problems]
+    assert [("E202", "pattern.mixer", "s.yaml:2:12"), ("E204", "pattern.ffn", "s.yaml:3:10")] == found
+
+
+def test_layers_of_tracks() -> None:
+    """A track that does not fit the layers is named."""
+    tracks, messages = read_tracks({"mixer": "a, b", "ffn": "c×3", "third": "d×rest, e×9"}), []
+    for layers in (4, 2):
+        with pytest.raises(SpecError) as caught:
+            tracks.expand(layers)
+        messages.append([f"{p.code} {p.message}" for p in caught.value.problems])
+    rest = "E213 the other words have 9 of {} layers, which leaves 'rest' too few"
+    assert [
+        ["E209 4 layers are 1 cycles of track 'ffn' and 1 more", rest.format(4)],
+        ["E210 track 'ffn' has 3 layers, more than the 2 that 'layers' says", rest.format(2)],
+    ] == messages
