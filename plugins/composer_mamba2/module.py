@@ -1,0 +1,143 @@
+"""B batch, T tokens in this call, I width inside the block, K tokens that the convolution looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from composer.nn import At, LinearGroup, Mixer, Step, activation
+
+from . import functions, reference, scan
+
+if TYPE_CHECKING:
+    from composer import Site
+
+    from .options import Mamba2
+
+State = dict[str, Tensor]
+CHUNK = 64
+TILE = 512
+"""Tokens of all rows that go through the block at once where no gradient is wanted: bounds its memory."""
+
+
+class Channels(nn.Module):
+    """The kernels of one part of the convolution."""
+
+    def __init__(self, width: int, kernel: int, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, kernel))
+        self.bias = nn.Parameter(torch.empty(width)) if bias else None
+
+
+class Convolution(nn.Module):
+    """One short kernel for every channel, in parts."""
+
+    def __init__(self, options: Mamba2) -> None:
+        super().__init__()
+        self.biased = options.conv_bias
+        for part, width in options.convolved.items():
+            self.add_module(part, Channels(width, options.conv_kernel, options.conv_bias))
+
+    def kernels(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+        """(channels, K) and (channels,) of all parts."""
+        parts = list(self.children())
+        weight = torch.cat([part.weight for part in parts]).to(dtype)
+        return weight, torch.cat([part.bias for part in parts]).to(dtype) if self.biased else None
+
+
+class Scale(nn.Module):
+    """The weight of the gated norm."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width))
+
+
+class Mamba2Module(Mixer):
+    """Project, convolve, write to and read from the states, gate, project back."""
+
+    def __init__(self, options: Mamba2, site: Site) -> None:
+        super().__init__()
+        self.o = options
+        for name in ("A_log", "D", "dt_bias"):
+            self.register_parameter(name, nn.Parameter(torch.empty(options.num_heads)))
+        self.act = activation(options.hidden_act)
+        linears = options.declares(site).linears
+        self.add_module("in", LinearGroup(linears["in"]))  # no Python name, so it is called by this one
+        self.out = LinearGroup(linears["out"])
+        self.conv = Convolution(options)
+        self.norm = Scale(options.inner)
+
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        single = x.shape[1] == 1 and not at.fresh
+        low = self.o.dt_min if self.o.dt_min_in_step or not single else None
+        state, outs = at.state(), []
+        for span in tiles(*x.shape[:2]):
+            out, state = self._tile(x[:, span], at, span, low, state)
+            outs.append(out)
+        at.remember(**state)
+        return outs[0] if len(outs) == 1 else torch.cat(outs, 1)
+
+    def _tile(self, x: Tensor, at: At, span: slice, low: float | None, state: State) -> tuple[Tensor, State]:
+        z, *convolved, raw = self.get_submodule("in")(x, at)
+        with exactly(x.device):
+            dt = functions.step_sizes(raw, self.dt_bias, low, self.o.dt_max)
+            if at.step.valid is not None:
+                dt = dt * at.step.valid[:, span, None]
+            y, state = self._remembering(torch.cat(convolved, -1), dt, at, span, state)
+            y = functions.gated_norm(y, z, self.norm.weight, self.o.num_groups, self.o.norm_eps)
+        return self.out(y.to(z.dtype), at)[0], state
+
+    def _remembering(self, u: Tensor, dt: Tensor, at: At, span: slice, state: State) -> tuple[Tensor, State]:
+        """What the convolution and the states make of (B, T, channels), (B, T, I), and what they are after it."""
+        o, before = self.o, self.o.conv_kernel - 1
+        slow = at.step.attention == "reference"
+        segments = surrounded(at.step, before, span)
+        full = torch.cat([state["conv"].mT.to(dt.dtype), u], 1)  # (B, K - 1 + T, channels)
+        convolve = reference.convolve if slow else functions.convolve
+        u = self.act(convolve(full, *self.conv.kernels(dt.dtype), segments))
+        x, B, C = u.split(list(o.convolved.values()), -1)
+        y, ssm = (reference.scan if slow else scan.scan)(
+            x.unflatten(-1, (o.num_heads, -1)),
+            dt,
+            -self.A_log.to(dt.dtype).exp(),
+            B.unflatten(-1, (o.num_groups, -1)),
+            C.unflatten(-1, (o.num_groups, -1)),
+            self.D.to(dt.dtype),
+            state["ssm"].to(dt.dtype),
+            None if segments is None else segments[:, before - 1 :],
+        )
+        return y.flatten(-2), {"conv": functions.newest(full, before, counted(at.step, span)), "ssm": ssm}
+
+
+def tiles(rows: int, tokens: int) -> Iterator[slice]:
+    """Parts of a call that pass through the block one after the other."""
+    size = tokens if torch.is_grad_enabled() else max(CHUNK, TILE // rows // CHUNK * CHUNK)
+    yield from (slice(start, min(start + size, tokens)) for start in range(0, tokens, size))
+
+
+def surrounded(step: Step, before: int, span: slice) -> Tensor | None:
+    """(B, before + T) the packed sequence of each token of a part and of the tokens before it, -1 for none."""
+    if step.segments is None:
+        return None
+    padded = step.once(("segments", before), lambda: F.pad(step.segments, (before, 0), value=-1))
+    return padded[:, span.start : span.stop + before]
+
+
+def counted(step: Step, span: slice) -> Tensor | None:
+    """(B,) how many tokens of a part are real, None where all are."""
+    if step.valid is None:
+        return None
+    return (step.tensor(step.counts) - span.start).clamp(0, span.stop - span.start)
+
+
+def exactly(device: torch.device) -> AbstractContextManager[object]:
+    """Arithmetic in the dtype of its operands: inside autocast too, sums over many tokens stay in float32."""
+    if torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
