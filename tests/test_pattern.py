@@ -43,7 +43,7 @@ PATTERNS = [
     ("(a,b+h)+g", "a, b+h+g", "a b+h+g"),
     ("a, b*rest", "a, b×rest", "a"),
     ("a, (b,c) x rest+g", "a, (b, c)×rest+g", "a"),
-    ("(a,(b x rest))+g, c", "a, b×rest+g, c", "a c"),
+    ("(a,(b x rest)), c", "a, b×rest, c", "a c"),
     ("((a))", "a", "a"),
     ("((a))×2", "a×2", "a a"),
     ("(a×2)×2", "(a×2)×2", "a a a a"),

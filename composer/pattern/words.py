@@ -50,10 +50,10 @@ class Term:
 
     def expand(self) -> tuple[Word, ...]:
         """One word a layer: `A×n+B` is n-1 times A, then A with guest B; none for what takes the rest."""
-        if self.count == REST:
-            return ()
         once = (self.atom,) if isinstance(self.atom, Word) else expand(self.atom.terms)
-        *rest, last = once * self.count
+        if not (words := once * self.count):
+            return ()
+        *rest, last = words
         return (*rest, replace(last, guests=last.guests + self.guests))
 
     def words(self) -> Iterator[Word]:
