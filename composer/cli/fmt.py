@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -48,23 +49,30 @@ def one(file: str, check: bool, diff: bool) -> int:
 
 def formatted(file: str) -> tuple[str, str]:
     """The text of a spec file before and after."""
-    from composer.pattern import read_pattern
+    from composer.pattern import read_tracks
     from composer.source import read_document, read_file, with_scalar
 
     document = read_file(file)
     before = document.text
     written = document.data.get("pattern") if isinstance(document.data, dict) else None
-    parts: dict[Path, Any] = {("pattern",): written}
-    if isinstance(written, list):
-        parts = {("pattern", number): part for number, part in enumerate(written)}
+    parts = dict(strings(written, ("pattern",)))
     if not parts or not all(isinstance(part, str) for part in parts.values()):
         return before, before  # no pattern of its own, or one that `check` refuses
-    read_pattern(written or "", document)
+    read_tracks(written, document)
     for path, part in parts.items():
         form = canonical(part)
         if form != part:
             document = read_document(with_scalar(document, path, form), file)
     return before, document.text
+
+
+def strings(written: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """The strings of a pattern with their key paths, those of lists and of tracks too."""
+    if not isinstance(written, list | dict):
+        yield path, written
+        return
+    for key, entry in written.items() if isinstance(written, dict) else enumerate(written):
+        yield from strings(entry, (*path, key))
 
 
 def canonical(part: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from composer.pattern import read_pattern
+from composer.pattern import Word, read_tracks
 from composer.source import read_file
 
 from .conftest import TINY, Run
@@ -20,7 +20,21 @@ FORMS = [
     ("pattern: ['full', \"swa*3\"]  # two", "pattern: ['full', \"swa×3\"]  # two"),
     ("pattern: ['(full,', 'swa*3)']", "pattern: ['(full,', 'swa*3)']"),
     ("pattern: full, swa×3", "pattern: full, swa×3"),
+    ("pattern: full,(swa)*rest", "pattern: full, swa×rest"),
+    (
+        "pattern:\n  mixer: full,swa*3  # one\n  # two\n  ffn:\n  - 'mlp*2'\n  - mlp,",
+        "pattern:\n  mixer: full, swa×3  # one\n  # two\n  ffn:\n  - 'mlp×2'\n  - mlp",
+    ),
+    ("pattern: {mixer: 'full,swa*3', ffn: mlp }", "pattern: {mixer: 'full, swa×3', ffn: mlp }"),
+    ("pattern: {mixer: full, ffn: swa *3}", "pattern: {mixer: full, ffn: swa×3}"),
+    ("pattern: {mixer: &p full *2, ffn: *p }", "pattern: {mixer: &p full×2, ffn: *p }"),
 ]
+
+
+def expanded(file: Path) -> list[dict[str, Word]]:
+    """The layers of a spec file."""
+    written = read_file(file).data["pattern"]
+    return [dict(row) for row in read_tracks(written).expand(12)]
 
 
 @pytest.mark.parametrize(("written", "canonical"), FORMS)
@@ -32,12 +46,12 @@ def test_only_the_pattern_changes(run: Run, tiny: Path, written: str, canonical:
         for form in (written, canonical)
     )
     tiny.write_bytes(before)
-    layers = read_pattern(read_file(tiny).data["pattern"]).expand()
+    layers = expanded(tiny)
     done = run("fmt", "tiny.yaml")
 
     assert (0, "") == (done.code, done.out)
     assert after == tiny.read_bytes()
-    assert layers == read_pattern(read_file(tiny).data["pattern"]).expand()
+    assert layers == expanded(tiny)
     assert (["tiny.yaml"], "") == (os.listdir(), run("fmt", "tiny.yaml").err)
 
 
