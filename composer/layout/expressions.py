@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from ..errors import SpecError
 from ..source.invalid import shown
+from .lists import cycle, joined, numbers_below
 from .parser import parse
 from .tree import ABSENT, Absent, ExpressionProblem, Node
 
-_CALLS: Mapping[str, Callable[..., Any]] = {"len": len, "min": min, "max": max}
+_CALLS: Mapping[str, Callable[..., Any]] = {
+    "len": len, "min": min, "max": max, "range": numbers_below, "cycle": cycle,
+}  # fmt: skip
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -91,7 +95,9 @@ class _Evaluation:
             case "list":
                 return [self.present(part) for part in parts]
             case "mapping":
-                return {}
+                return dict(map(self.pair, parts))
+            case "for":
+                return list(self.loop(node))
             case "??":
                 first = self.value(parts[0])
                 return self.value(parts[1]) if first is None or isinstance(first, Absent) else first
@@ -106,6 +112,24 @@ class _Evaluation:
                 return _same(self.value(parts[0]), self.value(parts[1])) == (node.what == "==")
             case _:
                 return self.operation(node)
+
+    def pair(self, node: Node) -> tuple[str, Any]:
+        """A key and its value."""
+        key = self.present(node.parts[0])
+        if not isinstance(key, str):
+            self.stop(node.parts[0], f"{shown(key)} cannot be a key")
+        return key, self.present(node.parts[1])
+
+    def loop(self, node: Node) -> Iterator[Any]:
+        """One value for each item of a list that fulfils the condition."""
+        item, name, source, condition = node.parts
+        values = self.present(source)
+        if not isinstance(values, list):
+            self.stop(source, f"{self.text[source.start : source.end]} is {shown(values)}, not a list")
+        for value in values:
+            inner = _Evaluation(self.text, {**self.names, name: value})
+            if condition is None or inner.truth(condition):
+                yield inner.present(item)
 
     def name(self, node: Node, word: str) -> Any:
         if word == "absent":
@@ -146,7 +170,7 @@ class _Evaluation:
             word, values = node.what, [self.present(part) for part in node.parts]
         try:
             return self.apply(node, word, values)
-        except (TypeError, ValueError, ArithmeticError):
+        except (TypeError, ValueError, ArithmeticError, SpecError):
             given = ", ".join(map(shown, values)) or "nothing"
             self.stop(node, f"{self.text[node.start : node.end]}: {word} cannot be applied to {given}")
 
@@ -157,6 +181,8 @@ class _Evaluation:
             return any(_same(values[0], value) for value in values[1])
         if word in _COMPARISONS:
             return _COMPARISONS[word](*values)
+        if word in ("+", "*") and isinstance(values[0], list):
+            return joined(word, *values)
         if not all(map(_is_number, values)) or (word == "**" and abs(values[1]) > 64):
             raise TypeError(word)
         result = -values[0] if word == "minus" else _ARITHMETIC[word](*values)

@@ -4,13 +4,15 @@ ternary   = coalesce [ "if" coalesce "else" ternary ]
 coalesce  = or { "??" or }                       the first that is neither absent nor null
 or, and, not, comparison (one of == != < <= > >= in), + -, * / // %, unary -, **
 postfix   = atom { "." NAME | "[" ternary "]" }
-atom      = NUMBER | STRING | NAME | len(x) | min(x, ...) | max(x, ...) | "(" ternary ")" | "[" ... "]" | "{}"
+atom      = NUMBER | STRING | NAME | CALL "(" ternary, ... ")" | "(" ternary ")" | "[" ternary, ... "]"
+          | "[" ternary "for" NAME "in" coalesce [ "if" coalesce ] "]" | "{" ternary ":" ternary, ... "}"
+CALL      = len | min | max | range | cycle      cycle(words): the `pattern` and `remainder` of a list of words
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from .tree import ExpressionProblem, Node
@@ -19,11 +21,11 @@ MOST_CHARACTERS = 500
 MOST_DEPTH = 40
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?)|(?P<string>'[^']*'|\"[^\"]*\")|(?P<name>[A-Za-z_]\w*)"
-    r"|(?P<sign>\?\?|==|!=|<=|>=|//|\*\*|[-+*/%<>().,\[\]{}])|(?P<end>$))"
+    r"|(?P<sign>\?\?|==|!=|<=|>=|//|\*\*|[-+*/%<>().,:\[\]{}])|(?P<end>$))"
 )
-_WORDS = frozenset({"if", "else", "and", "or", "not", "in"})
+_WORDS = frozenset({"if", "else", "and", "or", "not", "in", "for"})
 _CONSTANTS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
-CALLS = ("len", "min", "max")
+CALLS = ("len", "min", "max", "range", "cycle")
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
 _LEVELS = (("+", "-"), ("*", "/", "//", "%"))
 
@@ -43,7 +45,7 @@ class _Parser:
     """Recursive descent; `token` is what comes next, '' at the end."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.depth, self.end = text, 0, 0
+        self.text, self.depth, self.end, self.loops = text, 0, 0, 0
         self.take()
 
     def take(self) -> str:
@@ -165,10 +167,9 @@ class _Parser:
             self.expect(")")
             return value
         if token == "[":
-            return self.node("list", start, *self.items("]"))
+            return self.listed(start)
         if token == "{":
-            self.expect("}")
-            return self.node("mapping", start)
+            return self.node("mapping", start, *self.items("}", self.pair))
         raise ExpressionProblem(f"expected a value, found {token!r}", start, len(token))
 
     def named(self, word: str, start: int) -> Node:
@@ -183,11 +184,40 @@ class _Parser:
             return self.node("call", start, word, *self.items(")"))
         return self.node("name", start, word)
 
-    def items(self, closing: str) -> list[Node]:
-        found: list[Node] = []
+    def listed(self, start: int) -> Node:
+        """What follows a bracket: items, or one item for each of another list; loops have no loops inside."""
+        if self.token == "]":
+            return self.node("list", start, *self.items("]"))
+        loops, first = self.loops, self.ternary()
+        if self.token != "for":
+            return self.node("list", start, *self.items("]", found=[first]))
+        self.take()
+        if self.kind != "name" or self.token in (*_WORDS, *_CONSTANTS, *CALLS):
+            self.stop("expected a name behind 'for'")
+        name = self.take()
+        self.expect("in")
+        source, condition = self.coalesce(), None
+        if self.token == "if":
+            self.take()
+            condition = self.coalesce()
+        if self.loops > loops:
+            self.stop("a list that is made from a list cannot hold another such list")
+        self.loops += 1
+        self.expect("]")
+        return self.node("for", start, first, name, source, condition)
+
+    def items(
+        self, closing: str, item: Callable[[], Node] | None = None, found: Iterable[Node] = ()
+    ) -> list[Node]:
+        found = list(found)
         while self.token != closing:
             if found:
                 self.expect(",")
-            found.append(self.ternary())
+            found.append((item or self.ternary)())
         self.take()
         return found
+
+    def pair(self) -> Node:
+        start, key = self.start, self.ternary()
+        self.expect(":")
+        return self.node("pair", start, key, self.ternary())
