@@ -38,8 +38,8 @@ TORCH_STARTS = LEVEL["nn"]
 # What a plugin may import: the host's public doors. A stranger has no other either.
 DOORS = {"composer", "composer.nn", "composer.testing"}
 
-# The methods `Model.generate` and `Model.stream` are the public way into a later room, opened when called.
-METHODS = {("nn/model.py", "composer.generate")}
+# `Model.generate` and `stream`, a cache's `save` and `load` are the public ways into later rooms, opened when called.
+METHODS = {("nn/model.py", "composer.generate"), ("nn/cache.py", "composer.store")}
 
 
 def files(folder: str) -> list[Path]:

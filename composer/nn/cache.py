@@ -1,147 +1,264 @@
 """The hybrid cache: what every layer remembers, and every operation over it.
 
-Lengths live once, per row, on the host; what a slot holds and where is derived from them.
+Lengths live once, per row, on the host; what a slot holds and where is derived from them.  Every operation
+checks all rows and all slots first and then moves all of them; what any state cannot do is refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from operator import index
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
+from torch import Tensor
 
 from composer.errors import CacheError, fail
-from composer.plan import Plan
 
-from .slots import KeyValues
-from .step import Step
+from .device import usable_device
+from .held import Held
+from .legacy import batch_of, fill_from, to_legacy
+from .numbers import each_row, rows_named, whole
+from .progress import Progress
+from .snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from .model import Model
 
 
-class HybridCache:
+class HybridCache(Held):
     """The memory of one batch: `lengths[b]` tokens of row b, and a slot for every block that declared one.
 
     Made by `model.new_cache`.  With `max_length` everything is allocated at once and nothing more is
-    ever taken; without it full slots grow by doubling.
+    ever taken; without it full slots grow by doubling.  `rollback` tokens can be forgotten by slots that
+    cannot forget by themselves (rings, recurrent states).
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        batch_size: int,
-        max_length: int | None,
-        rollback: int,
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> None:
-        sizes = [_whole(batch_size), 1 if max_length is None else _whole(max_length), _whole(rollback) + 1]
-        if min(sizes) < 1:
-            asked = f"batch_size={batch_size!r}, max_length={max_length!r}, rollback={rollback!r}"
-            hint = "whole numbers, all of them positive; rollback may be 0"
-            fail(CacheError, "E801", f"a cache for {asked} holds nothing", hint=hint)
-        self.plan, self.max_length, self.allowed = plan, max_length, rollback
-        self.dtype, self.device = dtype, device
-        self.lengths = [0] * batch_size
-        self._reached = [0] * batch_size  # the most tokens a row has had; what they overwrote is gone
-        self.slots = [
-            {
-                path: KeyValues(slot, batch_size, max_length, rollback, dtype, device)
-                for path, slot in layer.slots().items()
-            }
-            for layer in plan.layers
-        ]
-        self._broken: str | None = None
+    # Forgetting.
 
-    def __iter__(self) -> Iterator[dict[str, KeyValues]]:
-        return iter(self.slots)
+    def max_rollback(self) -> list[int]:
+        """How many of its newest tokens each row can forget; besides, a row can always forget all of them."""
+        progress = self.progress
+        if self.limit() is None:
+            return self.lengths
+        back = (
+            self.allowed - most + length
+            for most, length in zip(progress.reached, progress.lengths, strict=True)
+        )
+        return [max(0, min(pair)) for pair in zip(back, progress.lengths, strict=True)]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes allocated by all slots; `plan.cache_bytes` counts the same."""
-        return sum(slot.nbytes for slots in self.slots for slot in slots.values())
-
-    def require_room(self, counts: Sequence[int]) -> None:
-        """Raise unless this many more tokens of each row may be remembered now."""
-        if self._broken:
-            fail(
-                CacheError,
-                "E802",
-                f"this cache is unusable: a call failed half-way ({self._broken})",
-                hint="make a new one with model.new_cache()",
-            )
-        if len(counts) != len(self.lengths):
-            fail(
-                CacheError,
-                "E804",
-                f"the cache holds {len(self.lengths)} rows, the call has {len(counts)}",
-                hint="a cache belongs to one batch",
-            )
-        longest = max(length + count for length, count in zip(self.lengths, counts, strict=True))
-        if self.max_length is not None and longest > self.max_length:
-            fail(
-                CacheError,
-                "E805",
-                f"a row would reach {longest} tokens, the cache was made for {self.max_length}",
-                hint="model.new_cache(batch_size, max_length=...) with room for prompt and answer",
-            )
-
-    def commit(self, step: Step) -> None:
-        """Count the tokens of a finished call; the only place where lengths grow."""
-        self.lengths = [length + count for length, count in zip(self.lengths, step.counts, strict=True)]
-        self._reached = [max(pair) for pair in zip(self.lengths, self._reached, strict=True)]
-
-    def poison(self, error: BaseException) -> None:
-        """Mark the cache as unusable after a call that raised between its first and last layer."""
-        self._broken = f"{type(error).__name__}: {error}".splitlines()[0]
-
-    def rollback(self, tokens: int | Sequence[int]) -> None:
+    def rollback(self, tokens: int | Sequence[int] | Tensor) -> None:
         """Forget the newest tokens, one number for all rows or one a row; all rows move or none.
 
-        Raises CacheError where any slot is a ring and a row would go further back from the most tokens it
-        has had than the `rollback` the cache was made with.
+        Raises CacheError E806 for numbers that the rows do not have, and E807 where a slot cannot forget by
+        itself and a row would go further back, from the most tokens it has had, than the `rollback` the
+        cache was made with.  Forgetting all tokens of a row is always possible.
         """
-        asked = _each_row(tokens, len(self.lengths))
-        if len(asked) != len(self.lengths) or any(
-            not 0 <= n <= length for n, length in zip(asked, self.lengths, strict=False)
+        self.require_whole()
+        held = self.progress.lengths
+        asked = each_row(tokens, len(held))
+        if len(asked) != len(held) or any(
+            not 0 <= n <= length for n, length in zip(asked, held, strict=False)
         ):
+            message = f"cannot forget {tokens!r} tokens of rows that hold {held}"
+            hint = "one number from 0 to the row's length, or one for each row"
+            fail(CacheError, "E806", message, hint=hint)
+        self._shorten([length - n for length, n in zip(held, asked, strict=True)])
+
+    def crop(self, lengths: int | Sequence[int] | Tensor) -> None:
+        """Keep the oldest tokens: so many of each row, or with one number at most so many of all rows.
+
+        Raises CacheError as `rollback`.
+        """
+        self.require_whole()
+        held = self.progress.lengths
+        asked = each_row(lengths, len(held))
+        one = whole(lengths) >= 0 and max(held) >= whole(lengths)
+        kept = [min(pair) for pair in zip(asked, held, strict=False)] if one else asked
+        if len(kept) != len(held) or any(not 0 <= n <= length for n, length in zip(kept, held, strict=False)):
+            message = f"cannot keep {lengths!r} tokens of rows that hold {held}"
+            fail(
+                CacheError, "E806", message, hint="one number from 0 to the longest row, or one for each row"
+            )
+        self._shorten(kept)
+
+    def reset(self, rows: int | Sequence[int] | Tensor | None = None) -> None:
+        """Empty some rows, or all; emptied as a whole, a cache that a failed call left unusable is usable.
+
+        Raises CacheError E809 for rows that are not there.
+        """
+        if rows is not None:
+            self.require_whole()
+        named = [rows] if whole(rows) >= 0 else rows
+        emptied = range(self.batch_size) if rows is None else rows_named(named, self.batch_size, what="empty")
+        lengths = self.lengths
+        for row in emptied:
+            lengths[row] = 0
+        with self._moving(lengths):
+            self._empty(emptied)
+        if rows is None:
+            self._broken = None
+
+    # Rows.
+
+    def reorder(self, index: Sequence[int] | Tensor) -> None:
+        """Row i becomes what row `index[i]` was; as many rows as before, each as often as it is named.
+
+        Raises CacheError E809.
+        """
+        self._take(rows_named(index, self.batch_size, what="reorder by", count=self.batch_size))
+
+    def select(self, rows: Sequence[int] | Tensor) -> None:
+        """Keep the rows named, in that order, each as often as it is named.  Raises CacheError E809."""
+        self._take(rows_named(rows, self.batch_size, what="select", count=None))
+
+    def repeat(self, times: int) -> None:
+        """Every row `times` times, copies next to each other.  Raises CacheError E809."""
+        if whole(times) < 1:
+            message = f"cannot repeat every row {times!r} times"
+            fail(CacheError, "E809", message, hint="a whole number from 1")
+        self._take([row for row in range(self.batch_size) for _ in range(times)])
+
+    @staticmethod
+    def concatenate(caches: Sequence[HybridCache]) -> HybridCache:
+        """A new cache with the rows of all, one after the other; rows keep their lengths, nothing is padded.
+
+        Raises CacheError E810 for caches that are not alike: of one model, dtype, device, `max_length` and
+        `rollback`.
+        """
+        caches = require_alike(caches)
+        first = caches[0]
+        sizes = sum(cache.batch_size for cache in caches), first.max_length, first.allowed
+        made = HybridCache(first.plan, *sizes, first.dtype, first.device)
+        made.progress.become(Progress.joined(cache.progress for cache in caches))
+        for slot, *parts in zip(made.memories(), *(cache.memories() for cache in caches), strict=True):
+            longest = slot.longest(made.progress)
+            slot.fill([part.used(longest) for part in parts], longest)
+        return made
+
+    # Moments, places, files.
+
+    def snapshot(self) -> Snapshot:
+        """What is remembered now, to `restore` as often as wanted."""
+        self.require_whole()
+        taken = Snapshot(self)
+        self._snapshots.add(taken)
+        return taken
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become what the cache was when the snapshot was taken, usable even if a call has failed since.
+
+        Raises CacheError E811 for a snapshot of another cache.
+        """
+        if not isinstance(snapshot, Snapshot):
+            what = type(snapshot).__name__
             fail(
                 CacheError,
-                "E806",
-                f"cannot forget {tokens!r} tokens of rows that hold {self.lengths}",
-                hint="one number from 0 to the row's length, or one for each row",
+                "E811",
+                f"a {what} is no snapshot of this cache",
+                hint="cache.snapshot() makes one",
             )
-        lengths = [length - n for length, n in zip(self.lengths, asked, strict=True)]
-        back = max(reached - length for reached, length in zip(self._reached, lengths, strict=True))
-        ring = self._ring()
-        if ring and back > self.allowed:
-            fail(
-                CacheError,
-                "E807",
-                f"{ring} is a ring and can go back {self.allowed} tokens from the most it has had, not {back}",
-                hint=f"model.new_cache(..., rollback={back})",
-            )
-        self.lengths = lengths
+        snapshot.require(self)
+        with self._moving(None if snapshot.whole else snapshot.lengths, but=snapshot):
+            snapshot.put_back(self)
+        self._broken = None
 
-    def _ring(self) -> str | None:
-        """The path of a slot that forgets by itself, if there is one."""
-        paths = (
-            f"layers.{number}.{path}"
-            for number, slots in enumerate(self.slots)
-            for path, slot in slots.items()
-            if slot.slot.window is not None
-        )
-        return next(paths, None)
+    def to(self, device: torch.device | str) -> HybridCache:
+        """Move everything to another device; returns the cache itself.
+
+        Raises CallError E716 for a device that is not there, CacheError E812 for a dtype, which is always
+        that of the model, and for the device "meta", where nothing could be remembered.
+        """
+        self.require_whole()
+        if isinstance(device, torch.dtype) or str(device) == "meta":
+            what = "in" if isinstance(device, torch.dtype) else "on"
+            hint = "a cache has the dtype of its model; feed the tokens again to a model of another"
+            fail(CacheError, "E812", f"a cache cannot be kept {what} {device}", hint=hint)
+        found = usable_device(device)
+        with self._moving(self.lengths):
+            for slot in self.memories():
+                slot.to(found)
+            self.device = found
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one safetensors file, at once; see `composer.store.save_cache`."""
+        from composer.store import save_cache
+
+        save_cache(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], model: Model) -> HybridCache:
+        """The cache in a file, for a model of the same memory; see `composer.store.load_cache`."""
+        from composer.store import load_cache
+
+        return load_cache(path, model)
+
+    def to_legacy(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """(key, value) of each layer, copies of (B, heads, T, dim).
+
+        Raises CacheError E813 for what tuples cannot hold: rows of different lengths, recurrent states, a ring
+        that has dropped tokens, a layer with several slots or none.
+        """
+        return to_legacy(self)
+
+    @staticmethod
+    def from_legacy(
+        pairs: Sequence[Sequence[Tensor]], model: Model, max_length: int | None = None, rollback: int = 0
+    ) -> HybridCache:
+        """A cache that remembers (key, value) of each layer, (B, heads, T, dim), all T tokens of every row.
+
+        Raises CacheError E813 where the model remembers other things, E814 for tuples that do not fit it.
+        """
+        cache = model.new_cache(batch_of(pairs), max_length, rollback)
+        fill_from(cache, pairs)
+        return cache
+
+    def _shorten(self, lengths: list[int]) -> None:
+        progress = self.progress
+        limit = self.limit()
+        moved = [
+            most - length if length else 0
+            for length, most, held in zip(lengths, progress.reached, progress.lengths, strict=True)
+            if length < held
+        ]
+        back = max(moved, default=0)
+        if limit and back > self.allowed:
+            message = f"{limit} and can go back {self.allowed} tokens from the most it has had, not {back}"
+            fail(CacheError, "E807", message, hint=f"model.new_cache(..., rollback={back})")
+        with self._moving(lengths):
+            forgotten = [length < held for length, held in zip(lengths, progress.lengths, strict=True)]
+            progress.ahead = [a or b for a, b in zip(progress.ahead, forgotten, strict=True)]
+            progress.lengths = lengths
+            self._empty(row for row, length in enumerate(lengths) if forgotten[row] and not length)
+
+    def _take(self, rows: list[int]) -> None:
+        self.require_whole()
+        with self._moving(None):
+            index = torch.tensor(rows, device=self.device)
+            for slot in self.memories():
+                slot.take(index, slot.longest(self.progress))
+            self.progress.become(self.progress.taken(rows))
 
 
-def _whole(number: object) -> int:
-    """The number if it is a whole one, else one that no size can be."""
-    try:
-        return index(number)  # type: ignore[arg-type]  # that is the question
-    except TypeError:
-        return -1
+def require_alike(caches: Any) -> list[HybridCache]:
+    """Caches that can be joined.  Raises CacheError E810, or E802 for one that is poisoned."""
+    listed = list(caches) if isinstance(caches, Iterable) else []
+    if not listed or not all(isinstance(cache, HybridCache) for cache in listed):
+        hint = "HybridCache.concatenate([one, other])"
+        fail(CacheError, "E810", "what is joined is a list of caches, at least one", hint=hint)
+    first = listed[0]
+    for cache in listed:
+        cache.require_whole()
+        for name in ("dtype", "device", "max_length", "allowed"):
+            here, there = getattr(first, name), getattr(cache, name)
+            if here != there:
+                _unlike(f"{'rollback' if name == 'allowed' else name} {here} and {there}")
+        if cache.plan is not first.plan and cache.plan != first.plan:
+            _unlike("different models")
+    return listed
 
 
-def _each_row(tokens: object, rows: int) -> list[int]:
-    """One number for each row; what is neither a whole number nor a row of them fits nothing."""
-    if isinstance(tokens, Iterable) and getattr(tokens, "ndim", 1) == 1:
-        return [_whole(number) for number in tokens]
-    return [_whole(tokens)] * rows
+def _unlike(what: str) -> NoReturn:
+    hint = "make them with the same model, max_length and rollback"
+    fail(CacheError, "E810", f"caches made for {what} cannot be joined", hint=hint)

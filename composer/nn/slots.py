@@ -15,6 +15,8 @@ from torch import Tensor
 
 from composer.block import Slot
 
+from .memory import Memory
+from .progress import Progress
 from .step import Step
 
 
@@ -63,66 +65,87 @@ def real_indices(step: Step) -> Tensor:
     return indices if step.valid is None else torch.where(step.valid, indices, -1)
 
 
-class KeyValues:
+class KeyValues(Memory):
     """The tensors of one `kv` slot: (B, heads, capacity, dim) each, a ring when it has a window."""
 
     def __init__(
         self,
         slot: Slot,
-        batch: int,
+        progress: Progress,
         max_length: int | None,
         rollback: int,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self.slot, self.rollback = slot, rollback
-        self.grows = max_length is None
-        capacity = slot.capacity(max_length if max_length is not None else 0, rollback)
-        with torch.inference_mode(False):  # a cache that is made in that mode may be used outside it
-            self.tensors = tuple(
-                torch.zeros(batch, shape[0], capacity, *shape[1:], dtype=dtype, device=device)
-                for shape in slot.tensors.values()
-            )
+        self.slot, self.progress, self.rollback = slot, progress, rollback
+        self.max_length, self.dtype, self.device = max_length, dtype, device
+        self.appends = slot.window is None
+        room = slot.capacity(max_length or 0, rollback)
+        self.tensors = self._zeros(len(progress.lengths), room)
 
     @property
     def capacity(self) -> int:
         """Tokens a row has room for."""
-        return self.tensors[0].shape[2]
+        return next(iter(self.tensors.values())).shape[2]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes allocated."""
-        return sum(t.numel() * t.element_size() for t in self.tensors)
+    def parts(self) -> dict[str, int]:
+        """All bytes are those of tokens."""
+        return {"kv" if self.slot.window is None else "ring": self.nbytes}
+
+    def limit(self) -> str | None:
+        """A ring overwrites its oldest tokens."""
+        return None if self.slot.window is None else "is a ring"
+
+    def longest(self, progress: Progress) -> int:
+        """What a ring has overwritten stays so, and the most that a row has reached tells how much."""
+        return max(progress.lengths if self.slot.window is None else progress.reached)
+
+    def allocate(self, rows: int, longest: int) -> dict[str, Tensor]:
+        """Zeros for so many rows, the longest of so many tokens."""
+        if self.max_length is not None:
+            return self._zeros(rows, self.slot.capacity(self.max_length, self.rollback))
+        return self._zeros(rows, max(self.capacity, self.slot.capacity(longest, self.rollback)))
+
+    def used(self, longest: int) -> dict[str, Tensor]:
+        """The buffer up to the longest row; all of a ring that has turned."""
+        return {name: tensor[:, :, :longest] for name, tensor in self.tensors.items()}
+
+    def _zeros(self, rows: int, room: int) -> dict[str, Tensor]:
+        with torch.inference_mode(False):  # a cache that is made in that mode may be used outside it
+            return {
+                name: torch.zeros(rows, shape[0], room, *shape[1:], dtype=self.dtype, device=self.device)
+                for name, shape in self.slot.tensors.items()
+            }
+
+    def _buffers(self) -> tuple[Tensor, ...]:
+        return tuple(self.tensors.values())
 
     def put(self, step: Step, values: tuple[Tensor, ...]) -> Keys:
         """Remember this call's values and return what its tokens may look at."""
         end = max(start + count for start, count in zip(step.starts, step.counts, strict=True))
-        self._reserve(end)
+        self._reserve(step, end)
         if self.slot.window is None:
             return self._put_full(step, values, end)
         return self._put_ring(step, values, end, self.slot.window)
 
-    def _reserve(self, end: int) -> None:
+    def _reserve(self, step: Step, end: int) -> None:
         """Grow, by doubling, where no length was declared."""
-        most = self.slot.capacity(end, self.rollback)
-        if not self.grows or most <= self.capacity:
+        if self.max_length is not None or self.slot.capacity(end, self.rollback) <= self.capacity:
             return
-        room = self.slot.capacity(max(64, 2 * end), self.rollback)
-        with torch.inference_mode(False):
-            grown = tuple(t.new_zeros(*t.shape[:2], room, *t.shape[3:]) for t in self.tensors)
-        for new, old in zip(grown, self.tensors, strict=True):
-            new[:, :, : self.capacity] = old
+        grown = self._zeros(len(step.starts), self.slot.capacity(max(64, 2 * end), self.rollback))
+        for name, old in self.tensors.items():
+            grown[name][:, :, : self.capacity] = old
         self.tensors = grown
 
     def _put_full(self, step: Step, values: tuple[Tensor, ...], end: int) -> Keys:
         if step.start is not None:
-            for buffer, value in zip(self.tensors, values, strict=True):
+            for buffer, value in zip(self._buffers(), values, strict=True):
                 buffer[:, :, step.start : end] = value
         else:
             self._scatter(step, values)
         if all(start == 0 for start in step.starts):
             return own_keys(step, values)
-        held = tuple(buffer[:, :, :end] for buffer in self.tensors)
+        held = tuple(buffer[:, :, :end] for buffer in self._buffers())
         if step.start is not None:
             return ordered(step, held, 0)
         return Keys(held, ("held", end), lambda: held_positions(step, end))
@@ -137,7 +160,7 @@ class KeyValues:
             return keys
         self._scatter(step, values)
         oldest = None if step.start is None else end - room
-        return Keys(self.tensors, ("ring", room), lambda: ring_positions(step, room, counted=True), oldest)
+        return Keys(self._buffers(), ("ring", room), lambda: ring_positions(step, room, counted=True), oldest)
 
     def _joined(self, step: Step, values: tuple[Tensor, ...]) -> Keys:
         """A chunk longer than the slack: what the ring still offers, in order, followed by the chunk."""
@@ -145,7 +168,7 @@ class KeyValues:
             return own_keys(step, values)
         room = self.capacity
         if step.start is None:
-            joined = tuple(torch.cat(pair, dim=2) for pair in zip(self.tensors, values, strict=True))
+            joined = tuple(torch.cat(pair, dim=2) for pair in zip(self._buffers(), values, strict=True))
             return Keys(
                 joined,
                 ("joined", room),
@@ -158,7 +181,7 @@ class KeyValues:
         )
         joined = tuple(
             torch.cat([buffer.index_select(2, order), value], dim=2)
-            for buffer, value in zip(self.tensors, values, strict=True)
+            for buffer, value in zip(self._buffers(), values, strict=True)
         )
         return ordered(step, joined, start - kept)
 
@@ -168,11 +191,11 @@ class KeyValues:
         if step.start is not None:
             first = max(0, step.width - room)
             where = step.once(("slots", room), lambda: step.indices[0, first:] % room)
-            for buffer, value in zip(self.tensors, values, strict=True):
+            for buffer, value in zip(self._buffers(), values, strict=True):
                 buffer.index_copy_(2, where, value[:, :, first:].to(buffer.dtype))
             return
         rows, tokens, slots = step.once(("scatter", room), lambda: scatter_plan(step, room))
-        for buffer, value in zip(self.tensors, values, strict=True):
+        for buffer, value in zip(self._buffers(), values, strict=True):
             buffer.transpose(1, 2)[rows, slots] = value.transpose(1, 2)[rows, tokens].to(buffer.dtype)
 
 

@@ -47,6 +47,14 @@ def read_header(descriptor: int, name: str) -> dict[str, Entry]:
     return entries
 
 
+def read_notes(descriptor: int, name: str) -> dict[str, str]:
+    """The free notes in the header of an open file that `read_header` has accepted."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    length = int.from_bytes(os.read(descriptor, 8), "little")
+    notes: dict[str, str] = _object(_read(descriptor, length), name).get("__metadata__", {})
+    return notes
+
+
 def _read(descriptor: int, length: int) -> bytes:
     pieces, left = [], length
     while left and (piece := os.read(descriptor, left)):

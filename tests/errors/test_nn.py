@@ -183,7 +183,7 @@ def test_e802_a_poisoned_cache(built: Model) -> None:
 
     assert "E802" == code
     assert "this cache is unusable: a call failed half-way (RuntimeError: out of memory)" in said
-    assert "make a new one" in said
+    assert "make a new one with model.new_cache(), empty it with reset(), or restore() a snapshot" in said
 
 
 def test_e803_angles_that_would_change() -> None:
@@ -259,4 +259,107 @@ def test_e808_a_cache_of_something_else(built: Model) -> None:
     ]:
         code, said = refused(CacheError, lambda cache=cache: built(ids(1, 1), past_key_values=cache))
         assert "E808" == code
+        assert text in said
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda cache: cache.select([0, 5]), "cannot select [0, 5] of a cache of 2 rows"),
+        (lambda cache: cache.select([]), "cannot select [] of a cache of 2 rows"),
+        (lambda cache: cache.select(torch.tensor([[0]])), "cannot select tensor([[0]]) of a cache of 2 rows"),
+        (lambda cache: cache.select([True]), "row numbers from 0 to 1"),
+        (lambda cache: cache.reorder([1]), "cannot reorder by [1] of a cache of 2 rows"),
+        (lambda cache: cache.reorder([0, -1]), "2 row numbers from 0 to 1"),
+        (lambda cache: cache.reset([2]), "cannot empty [2] of a cache of 2 rows"),
+        (lambda cache: cache.repeat(0), "cannot repeat every row 0 times"),
+        (lambda cache: cache.repeat(1.5), "cannot repeat every row 1.5 times"),
+    ],
+)
+def test_e809_rows_that_are_not_there(call: Any, said: str) -> None:
+    """What was asked, and how many there are."""
+    cache = filled([None], 0)
+    code, text = refused(CacheError, lambda: call(cache))
+
+    assert "E809" == code
+    assert said in text
+    assert [9, 9] == cache.lengths
+
+
+def test_e810_caches_that_are_not_alike(built: Model) -> None:
+    """The first difference is named."""
+    one = built.new_cache(1)
+    for other, text in [
+        (built.new_cache(1, rollback=2), "caches made for rollback 0 and 2 cannot be joined"),
+        (built.new_cache(1, max_length=8), "caches made for max_length None and 8 cannot be joined"),
+        (model([3]).new_cache(1), "caches made for different models cannot be joined"),
+        (
+            model().half().new_cache(1),
+            "caches made for dtype torch.float32 and torch.float16 cannot be joined",
+        ),
+        (None, "what is joined is a list of caches, at least one"),
+    ]:
+        code, said = refused(CacheError, lambda other=other: HybridCache.concatenate([one, other]))
+
+        assert "E810" == code
+        assert text in said
+    assert "E810" == refused(CacheError, lambda: HybridCache.concatenate([]))[0]
+
+
+def test_e811_a_snapshot_of_something_else(built: Model) -> None:
+    """Rows of one cache mean nothing in another."""
+    one, other = built.new_cache(1), built.new_cache(1)
+    code, said = refused(CacheError, lambda: one.restore(other.snapshot()))
+
+    assert "E811" == code
+    assert "the snapshot was taken of another cache" in said
+    assert "a HybridCache is no snapshot of this cache" in refused(CacheError, lambda: one.restore(other))[1]
+
+
+def test_e812_another_dtype(built: Model) -> None:
+    """The dtype is the model's, and the meta device remembers nothing."""
+    cache = built.new_cache(1)
+    code, said = refused(CacheError, lambda: cache.to(torch.float16))
+
+    assert "E812" == code
+    assert "a cache cannot be kept in torch.float16" in said
+    assert "a cache cannot be kept on meta" in refused(CacheError, lambda: cache.to("meta"))[1]
+    assert "E716" == refused(CallError, lambda: cache.to("nowhere"))[0]
+
+
+def test_e813_what_tuples_cannot_hold() -> None:
+    """The state is named."""
+    ragged = filled([None], 0)
+    ragged.rollback([1, 0])
+    for cache, text in [
+        (
+            filled([4], 0),
+            "this cache cannot be one of tuples: layers.0.mixer is a ring and has dropped its oldest",
+        ),
+        (ragged, "the rows hold [8, 9] tokens, and tuples have no lengths"),
+    ]:
+        code, said = refused(CacheError, cache.to_legacy)
+
+        assert "E813" == code
+        assert text in said
+
+
+def test_e814_tuples_of_something_else() -> None:
+    """The first thing that does not fit."""
+    two = model([None, None])
+    good = torch.zeros(1, 2, 5, 6)
+    for pairs, text in [
+        (
+            [(good, good)],
+            "these tuples are not the memory of this model: 1 layers were given, the model has 2",
+        ),
+        ([(good, good), (good,)], "layers.1.mixer: expected a key and a value, two tensors"),
+        ([(good, good), (good, good[:, :, :4])], "v has the shape (1, 2, 4, 6), expected (1, 2, 5, 6)"),
+        ([(good, good), (good, good.half())], "v is torch.float16 on cpu, the model torch.float32 on cpu"),
+        (None, "found NoneType"),
+        ([(good[:0], good[:0])], "they have no rows"),
+    ]:
+        code, said = refused(CacheError, lambda pairs=pairs: HybridCache.from_legacy(pairs, two))
+
+        assert "E814" == code
         assert text in said

@@ -179,7 +179,7 @@ def test_the_same_object_comes_back() -> None:
 def test_rollback_moves_all_rows_or_none() -> None:
     """One row that cannot go back keeps the others where they are."""
     cache = model([4]).new_cache(2, rollback=2)
-    cache.lengths = cache._reached = [9, 9]
+    cache.progress.commit([9, 9], [0, 0])
     for asked in ([1, 3], 3, [1], [1, 1, 1], [-1, 0], [10, 0]):
         with pytest.raises(CacheError):
             cache.rollback(asked)
@@ -227,7 +227,9 @@ def test_under_autocast(windows: tuple[int | None, ...]) -> None:
         built(whole[:, :3], attention_mask=mask, past_key_values=cache)
 
     assert close(torch.cat(outs, 1).float(), expected.float(), 0.05)
-    assert {torch.float32} == {tensor.dtype for slot in cache.slots[0].values() for tensor in slot.tensors}
+    assert {torch.float32} == {
+        tensor.dtype for slot in cache.slots[0].values() for tensor in slot.tensors.values()
+    }
 
 
 @pytest.mark.parametrize("length", [None, 20])

@@ -58,11 +58,12 @@ class Program:
             self.refuse()
         self.cache.rollback(dropped if self.draw.random() < 0.5 or len(set(dropped)) > 1 else dropped[0])
         self.rows = [row[: len(row) - n] for row, n in zip(self.rows, dropped, strict=True)]
+        self.reached = [most if row else 0 for most, row in zip(self.reached, self.rows, strict=True)]
 
     def refuse(self) -> None:
         """One token further back than the rings can go, where the first row is long enough; nothing moves."""
         length = self.reached[0] - self.rollback - 1
-        if length < 0:
+        if length < 1:  # a whole row can always be forgotten
             return
         before = list(self.cache.lengths)
         with pytest.raises(CacheError, match="is a ring"):
