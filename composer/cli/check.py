@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import output
-from composer.cli.verbs import Verb, json_option, set_option
+from composer.cli.verbs import Verb, json_option, like_option, set_option
 from composer.errors import ComposerError, Problem, SpecError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -18,31 +18,34 @@ if TYPE_CHECKING:
 @click.command(
     cls=Verb,
     examples=(
-        "check my-model.yaml",
-        "check pocket-mistral --set layers=16",
+        "check my-model.yaml --set layers=16",
         "check specs/*.yaml --json",
+        "check 'swa×3, full' --like my-model.yaml",
     ),
 )
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@like_option
 @set_option
 @json_option
-def verb(specs: tuple[str, ...], assignments: tuple[str, ...], as_json: bool) -> int:
+def verb(specs: tuple[str, ...], like: str | None, assignments: tuple[str, ...], as_json: bool) -> int:
     """Check specs and say all that is wrong.
 
     Every problem comes with file, line, column and a hint. Exit code 1 if there is one.
     """
-    found = [each for what in specs for each in check(what, assignments, as_json)]
+    found = [each for what in specs for each in check(what, assignments, as_json, like)]
     if as_json:
         output.json_data(found)
     return 1 if found else 0
 
 
-def check(what: str, assignments: tuple[str, ...], quiet: bool) -> list[dict[str, Any]]:
+def check(
+    what: str, assignments: tuple[str, ...], quiet: bool, like: str | None = None
+) -> list[dict[str, Any]]:
     """The problems of one spec as data; unless `quiet` they, or that there are none, are told at once."""
     from composer.cli.models import read_model
 
     try:
-        plan = read_model(what, assignments)
+        plan = read_model(what, assignments, like)
         check_names(plan)
     except UsageError:
         raise

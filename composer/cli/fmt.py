@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from composer.cli import output
+from composer.cli.files import replace_text
 from composer.cli.verbs import Verb
-from composer.errors import ComposerError, Path, SpecError
+from composer.errors import ComposerError
 
 
 @click.command(
@@ -42,19 +40,19 @@ def one(file: str, check: bool, diff: bool) -> int:
     if diff:
         output.data(difference(file, before, after), end="")
     elif not check:
-        write(file, after)
+        replace_text(file, after)
     output.talk(f"{file}: the pattern {'would be' if check or diff else 'is now'} in canonical form")
     return 1 if check else 0
 
 
 def formatted(file: str) -> tuple[str, str]:
     """The text of a spec file before and after."""
-    from composer.pattern import read_tracks
+    from composer.pattern import canonical, read_tracks, strings
     from composer.source import read_document, read_file, with_scalar
 
     document = read_file(file)
     before = document.text
-    written = document.data.get("pattern") if isinstance(document.data, dict) else None
+    written: Any = document.data.get("pattern") if isinstance(document.data, dict) else None
     parts = dict(strings(written, ("pattern",)))
     if not parts or not all(isinstance(part, str) for part in parts.values()):
         return before, before  # no pattern of its own, or one that `check` refuses
@@ -66,38 +64,7 @@ def formatted(file: str) -> tuple[str, str]:
     return before, document.text
 
 
-def strings(written: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """The strings of a pattern with their key paths, those of lists and of tracks too."""
-    if not isinstance(written, list | dict):
-        yield path, written
-        return
-    for key, entry in written.items() if isinstance(written, dict) else enumerate(written):
-        yield from strings(entry, (*path, key))
-
-
-def canonical(part: str) -> str:
-    """One string of a pattern; in a list, a group may be open at its end, and then it stays as it is."""
-    from composer.pattern import fmt, parse
-
-    try:
-        return fmt(parse(part))
-    except SpecError:
-        return part
-
-
 def difference(file: str, before: str, after: str) -> str:
     """What would change, as a patch."""
     lines = (before.splitlines(keepends=True), after.splitlines(keepends=True))
     return "".join(difflib.unified_diff(*lines, fromfile=file, tofile=file))
-
-
-def write(file: str, text: str) -> None:
-    """Put a text in the place of a file at once, whatever happens; a link still leads to it."""
-    path = os.path.realpath(file)
-    fresh = f"{path}.new"
-    with open(fresh, "w", encoding="utf-8", newline="") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    shutil.copymode(path, fresh)
-    os.replace(fresh, path)

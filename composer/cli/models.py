@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from composer.cli.output import stdin_text
+from composer.cli.typed import typed
 from composer.diagnosis import further_problems
-from composer.errors import Path, Place, SpecError, UsageError, WeightsError, did_you_mean, fail
+from composer.errors import SpecError, UsageError, WeightsError, did_you_mean, fail
 from composer.origins import Written
-from composer.pattern.scan import in_text
 from composer.plan import Plan
 from composer.plugins import catalog
 from composer.reading import chain, check_spec, find_document, merged, spec_from
@@ -66,33 +65,11 @@ def spec_of_config(folder: pathlib.Path, assignments: Sequence[str]) -> Spec:
     return check_spec(spec.origins.documents, assignments) if assignments else spec
 
 
-@dataclass(frozen=True)
-class Typed:
-    """A pattern from the command line, and the name of the model that it makes."""
-
-    pattern: str
-    name: str
-
-    @property
-    def data(self) -> dict[str, str]:
-        """What it says of a spec."""
-        return {"pattern": self.pattern, "name": self.name}
-
-    def place(self, path: Path, key: bool = False) -> Place | None:
-        """The whole pattern."""
-        return self.scalar_place(path, 0, len(self.pattern))
-
-    def scalar_place(self, path: Path, start: int, width: int) -> Place | None:
-        """A stretch of the pattern."""
-        return in_text(self.pattern)(start, width)
-
-
 def spec_like(pattern: str, base: str, assignments: Sequence[str]) -> Spec:
     """The spec of another model with this pattern."""
     if pathlib.Path(base).is_dir() or base == STDIN:
         fail(UsageError, "E905", f"--like takes the name or the file of a spec, not {base!r}")
-    written = Typed(pattern, f"{pattern} like {base}"[:200])
-    return checked(find_document(base), assignments, written)
+    return checked(find_document(base), assignments, typed(pattern, f"{pattern} like {base}"))
 
 
 def weights_of(what: str) -> pathlib.Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from composer.cli import output
-from composer.cli.verbs import Verb, json_option, set_option
+from composer.cli.verbs import Verb, json_option, like_option, set_option
 
 DTYPES = ("bfloat16", "float16", "float32", "float64")
 
@@ -29,7 +29,7 @@ DTYPES = ("bfloat16", "float16", "float32", "float64")
     "--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True,
     help="Type of weights, keys and values.",
 )  # fmt: skip
-@click.option("--like", metavar="SPEC", help="MODEL is a pattern; all else is as in this spec.")
+@like_option
 @click.option(
     "--plan", "whole", is_flag=True, help="Print the whole plan instead: every layer, option and tensor."
 )
@@ -50,7 +50,8 @@ def verb(
     Layer by layer: parameters, FLOPs of a token, bytes of a cache. Counts are exact; a FLOP is one addition
     or one multiplication.
 
-    MODEL is the name of a shipped spec, a spec file, a checkpoint folder, or - for a spec on stdin.
+    MODEL is the name of a shipped spec, a spec file, a checkpoint folder, or - for a spec on stdin. With --like it
+    is a pattern, tracks as in 'mixer: swa, full; ffn: mlp'.
     """
     from composer.cli.models import read_model
     from composer.describe import plan_data, plan_text, summarise, summary_text

@@ -11,7 +11,7 @@ from composer.cli import output
 from composer.errors import ComposerError, did_you_mean
 
 PROGRAM = "arch-composer"
-VERBS = ("check", "fmt", "generate", "plugins", "schema", "show", "train")
+VERBS = ("check", "fmt", "generate", "init", "plugins", "schema", "show", "train", "verify")
 
 
 class Verbs(click.Group):
@@ -101,3 +101,6 @@ set_option = click.option(
     "--set", "assignments", multiple=True, metavar="PATH=VALUE",
     help="Change one value of the spec, as in blocks.swa.sliding_window=1024; may be given several times.",
 )  # fmt: skip
+like_option = click.option(
+    "--like", metavar="SPEC", help="What is given is a pattern; all else is as in this spec."
+)

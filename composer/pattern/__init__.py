@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from composer.pattern.canonical import canonical, canonical_written, strings
 from composer.pattern.cycle import Remainder, cycle, hint_for_unknown
 from composer.pattern.form import fmt
 from composer.pattern.parse import MAX_LAYERS, parse
@@ -24,6 +25,8 @@ __all__ = [
     "Term",
     "Tracks",
     "Word",
+    "canonical",
+    "canonical_written",
     "cycle",
     "fill",
     "fmt",
@@ -33,4 +36,5 @@ __all__ = [
     "read_tracks",
     "shortest",
     "shortest_cycle",
+    "strings",
 ]

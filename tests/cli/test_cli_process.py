@@ -26,6 +26,8 @@ DESCRIBING = [
     ("fmt", "--check", "tests/errors/spec_right.yaml"),
     ("show", "mistral-7b-v0.1"),
     ("show", "mistral-7b-instruct-v0.3", "--json", "--plan"),
+    ("show", "swa×3, swa(sliding_window=null)", "--like", "mistral-7b-v0.1"),
+    ("init", "--help"),
     ("schema",),
     ("plugins",),
     ("--help",),

