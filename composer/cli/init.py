@@ -18,7 +18,7 @@ ENDINGS = (".yaml", ".yml")
     cls=Verb,
     examples=(
         "init my-model --like pocket-mistral",
-        "init specs/wide.yaml --like mistral-7b-v0.3 --force",
+        "init specs/wide.yaml --like my-model.yaml --force",
         "init theirs --like ./checkpoint-folder",
     ),
 )
