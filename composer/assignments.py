@@ -15,7 +15,7 @@ FILE = "--set"
 _LEAD = "value: "
 MOST_KEYS = 32
 # What an entry of `blocks` has besides the options of its kind.
-ENTRY = ("kind", "extends", "branches")
+ENTRY = ("kind", "extends", "branches", "reads", "out", "share", "adapters")
 
 
 @dataclass(frozen=True)

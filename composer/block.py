@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from composer.nn.layer import Mixer
@@ -32,6 +32,22 @@ class Norm(Frozen):
 
     kind: Literal["rms", "layer"] = Field(description="RMSNorm (no mean, no bias) or LayerNorm.")
     eps: float = Field(gt=0, description="Added to the variance before the square root.")
+    affine: bool = Field(default=True, description="Has a weight and, as a LayerNorm, a bias.")
+    offset: float = Field(
+        default=0.0, description="Added to the weight of an RMSNorm: 1 for weights that are drawn around 0."
+    )
+    cast: Literal["before", "after"] = Field(
+        default="before",
+        description="Whether an RMSNorm goes back to the model's dtype before it multiplies by the weight, or after.",
+    )
+
+    @model_validator(mode="after")
+    def _rms_alone(self) -> Self:
+        if self.kind == "layer" and (self.offset or self.cast != "before"):
+            raise ValueError("a LayerNorm takes no 'offset' and no 'cast': its weight multiplies in float32")
+        if not self.affine and self.offset:
+            raise ValueError("a norm that is not affine has no weight to add 'offset' to")
+        return self
 
 
 class Param(Frozen):
@@ -57,9 +73,9 @@ class Param(Frozen):
 
 
 @lru_cache(maxsize=1024)  # a deep model asks for the same few again and again
-def matrix(writes: int, reads: int, axes: tuple[str | None, ...]) -> Param:
+def matrix(writes: int, reads: int, axes: tuple[str | None, ...], init: str = "linear") -> Param:
     """The weight of a linear map."""
-    return Param(shape=(writes, reads), axes=axes, quantizable=True)
+    return Param(shape=(writes, reads), axes=axes, init=init, quantizable=True)
 
 
 @lru_cache(maxsize=1024)
@@ -72,18 +88,19 @@ class Linears(Frozen):
     """Several linear maps that read the same input, stored apart and called as one.
 
     `parts` maps a name to its output width, in the order of the outputs.  `axes` names the (output, input)
-    dimensions.
+    dimensions, `init` the kind of tensor that the weights are drawn as.
     """
 
     reads: int
     parts: dict[str, int]
     bias: bool = False
+    init: str = "linear"
     axes: tuple[str | None, str | None] = (None, None)
 
     def parameters(self) -> Iterator[tuple[str, Param]]:
         """`(part.weight, Param)` and `(part.bias, Param)`, in the order of the built module."""
         for part, width in self.parts.items():
-            yield f"{part}.weight", matrix(width, self.reads, self.axes)
+            yield f"{part}.weight", matrix(width, self.reads, self.axes, self.init)
             if self.bias:
                 yield f"{part}.bias", vector(width, "bias", self.axes[:1])
 
@@ -96,13 +113,19 @@ class Linears(Frozen):
 class Slot(Frozen):
     """What a block must remember of earlier tokens; the host owns the tensors.
 
-    A `kv` slot keeps one entry a token for each tensor in `tensors` (name to shape per token, heads first).
-    With a `window` only the newest tokens are kept, in a ring.
+    A `kv` slot keeps one entry a token for each tensor in `tensors` (name to shape per token, heads first), in
+    the model's dtype; with a `window` only the newest tokens are kept, in a ring.  A `recurrent` slot keeps one
+    float32 tensor of a fixed shape a row for each name, zero before the first token.
     """
 
-    kind: Literal["kv"] = "kv"
+    kind: Literal["kv", "recurrent"] = "kv"
     tensors: dict[str, tuple[int, ...]]
     window: int | None = None
+
+    @property
+    def elements(self) -> int:
+        """Numbers in one entry of a `kv` slot, or in the whole state of a row."""
+        return sum(Param(shape=shape).count for shape in self.tensors.values())
 
     def capacity(self, max_length: int, rollback: int = 0) -> int:
         """Tokens that are allocated for a sequence of up to `max_length` tokens."""
@@ -112,8 +135,9 @@ class Slot(Frozen):
 
     def bytes(self, max_length: int, rollback: int, element_size: int) -> int:
         """Bytes of one row, as allocated."""
-        elements = sum(Param(shape=shape).count for shape in self.tensors.values())
-        return elements * self.capacity(max_length, rollback) * element_size
+        if self.kind == "recurrent":
+            return 4 * self.elements
+        return self.elements * self.capacity(max_length, rollback) * element_size
 
 
 class Site(Frozen):

@@ -18,7 +18,7 @@ from .spec import BlockEntry, Branch, Spec
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
 # What stands for something else in a spec, begins with "_", or is what a norm beside a block is called.
-RESERVED = re.compile(r"x[0-9]*|rest|mixer|norms|embedding|stream|_.*|.*-(?:post|after)")
+RESERVED = re.compile(r"x[0-9]*|rest|mixer|norms|embedding|stream|adapters|out|_.*|.*-(?:post|after)")
 # A block is an attribute of the torch module that holds it, which has these of its own; a test compares them.
 TAKEN = {
     "T_destination", "add_module", "apply", "bfloat16", "branches", "buffers", "call_super_init", "child",

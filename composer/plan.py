@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
-from .block import Block, Declared, Norm, Param, Site, Slot, vector
+from .block import Linears, Norm, Param
+from .chain import Chain, LayerPlan, MixerPlan, Trunk, norm_parameters, prefixed, shared_parameters
 from .errors import CallError, fail
 from .spec import Draw, Spec
 
@@ -18,100 +20,23 @@ HeadKind = Literal["base", "causal-lm"]
 
 
 @dataclass(frozen=True)
-class MixerPlan:
-    """One block at its place in a layer; `path` is its name there, `word` its name in the spec."""
-
-    path: str
-    word: str
-    block: Block
-    site: Site
-    declared: Declared
-
-    def flops(self, context: int) -> int | None:
-        """FLOPs of one token as the last of `context`, linears included; None where the block cannot say."""
-        own = self.block.flops(self.site, context)
-        return None if own is None else own + sum(linears.flops for linears in self.declared.linears.values())
-
-
-@dataclass(frozen=True)
-class BranchPlan:
-    """`stream = after(residual * stream + scale * post(sum of mixers(norm(stream))))`."""
-
-    mixers: tuple[MixerPlan, ...]
-    norm: Norm | None = None
-    post: Norm | None = None
-    after: Norm | None = None
-    scale: float = 1.0
-    residual: float = 1.0
-
-    def norms(self) -> Iterator[tuple[str, Norm]]:
-        """The branch's norms by name: a branch is called after its first mixer."""
-        name = self.mixers[0].path
-        for suffix, norm in (("", self.norm), ("-post", self.post), ("-after", self.after)):
-            if norm is not None:
-                yield name + suffix, norm
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Branches run one after the other over a stream of one width."""
-
-    width: int
-    branches: tuple[BranchPlan, ...]
-
-    @property
-    def mixers(self) -> tuple[MixerPlan, ...]:
-        """Every block of the chain, in the order it runs."""
-        return tuple(mixer for branch in self.branches for mixer in branch.mixers)
-
-    def parameters(self, prefix: str) -> Iterator[tuple[str, Param]]:
-        """Norms first, then the blocks, as the built module registers them."""
-        for branch in self.branches:
-            for name, norm in branch.norms():
-                yield from norm_parameters(f"{prefix}norms.{name}.", norm, self.width)
-        for mixer in self.mixers:
-            for name, param in mixer.declared.parameters():
-                yield f"{prefix}{mixer.path}.{name}", param
-
-
-@dataclass(frozen=True)
-class LayerPlan:
-    """One slot of the expanded pattern: the host chain, and guests whose outputs join what it first reads."""
-
-    index: int
-    word: str
-    host: Chain
-    guests: Mapping[str, Chain] = field(default_factory=dict)
-
-    def chains(self) -> Iterator[tuple[str, Chain]]:
-        """Every chain with its prefix inside the layer: the host, then the guests."""
-        yield "", self.host
-        for name, chain in self.guests.items():
-            yield f"{name}.", chain
-
-    def mixers(self) -> Iterator[tuple[str, MixerPlan]]:
-        """Every block of the layer by its full path inside the layer."""
-        for prefix, chain in self.chains():
-            for mixer in chain.mixers:
-                yield prefix + mixer.path, mixer
-
-    def slots(self) -> dict[str, Slot]:
-        """What the layer remembers, by the path of the block that declares it."""
-        return {path: mixer.declared.slot for path, mixer in self.mixers() if mixer.declared.slot}
-
-    def parameters(self) -> Iterator[tuple[str, Param]]:
-        """Every parameter of the layer by its name inside the layer."""
-        for prefix, chain in self.chains():
-            yield from chain.parameters(prefix)
-
-
-@dataclass(frozen=True)
 class Sizes:
-    """The widths and bounds that belong to the whole model."""
+    """The widths and bounds that belong to the whole model; `embedding_size` is that of the token table."""
 
     vocab_size: int
     hidden_size: int
     max_position_embeddings: int | None
+    embedding_size: int
+
+
+@dataclass(frozen=True)
+class EmbeddingPlan:
+    """How tokens become the stream; `positions` is the offset of a learned table, None where there is none."""
+
+    scale: float | None = None
+    positions: int | None = None
+    padding: int | None = None
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -121,52 +46,121 @@ class HeadPlan:
     kind: HeadKind
     tied: bool
     bias: bool
+    softcap: float | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One architecture, decided.  `spec` is what it was resolved from; equal plans may come from other specs."""
+    """One architecture, decided.  `spec` is what it was resolved from; equal plans may come from other specs.
+
+    `norm` stands between the last layer and the head, None for nothing.
+    """
 
     name: str
     sizes: Sizes
-    norm: Norm
+    embedding: EmbeddingPlan
+    norm: Norm | None
     layers: tuple[LayerPlan, ...]
     head: HeadPlan
     init: Mapping[str, Draw]
-    spec: Spec = field(compare=False, repr=False)
+    layerdrop: float = 0.0
+    spec: Spec = field(compare=False, repr=False, kw_only=True)
+
+    @cached_property
+    def shared(self) -> Mapping[str, tuple[Chain | MixerPlan, ...]]:
+        """What is shared, by word: one chain or block for every copy that has a use."""
+        found: dict[str, dict[int, Chain | MixerPlan]] = {}
+        for layer in self.layers:
+            for trunk, part in layer.trunks():
+                found.setdefault(trunk.word, {}).setdefault(trunk.copy, part)
+        return {word: tuple(copies[copy] for copy in sorted(copies)) for word, copies in found.items()}
+
+    @cached_property
+    def uses(self) -> Mapping[str, tuple[tuple[int, int], ...]]:
+        """The uses of every shared word in order: (layer, copy)."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for layer in self.layers:
+            for trunk, _ in layer.trunks():
+                found.setdefault(trunk.word, []).append((layer.index, trunk.copy))
+        return {word: tuple(uses) for word, uses in found.items()}
+
+    @property
+    def projections(self) -> Mapping[str, Linears]:
+        """Linear maps between the token table and the stream, where their widths differ."""
+        size, width = self.sizes.embedding_size, self.sizes.hidden_size
+        if size == width:
+            return {}
+        return {
+            "project_in": Linears(reads=size, parts={"project_in": width}),
+            "project_out": Linears(reads=width, parts={"project_out": size}),
+        }
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The names of parameters that do not learn: what a frozen adapter adds to."""
+        return frozenset(name for layer in self.layers for name in layer.frozen(f"layers.{layer.index}."))
 
     def parameters(self) -> dict[str, Param]:
         """Every parameter by name, each once."""
         return dict(self._parameters())
 
     def _parameters(self) -> Iterator[tuple[str, Param]]:
-        vocab, width = self.sizes.vocab_size, self.sizes.hidden_size
-        table = Param(shape=(vocab, width), init="embedding", axes=("vocab", "hidden"), quantizable=True)
-        yield "embed.weight", table
+        yield from self._embedding()
+        for word, copies in self.shared.items():
+            for copy, part in enumerate(copies):
+                yield from prefixed(Trunk(word, copy).prefix, shared_parameters(part))
         for layer in self.layers:
-            for name, param in layer.parameters():
-                yield f"layers.{layer.index}.{name}", param
-        yield from norm_parameters("norm.", self.norm, width)
+            yield from prefixed(f"layers.{layer.index}.", layer.parameters())
+        if self.norm:
+            yield from prefixed("norm.", norm_parameters(self.norm, self.sizes.hidden_size))
+        yield from prefixed("head.", self._head())
+
+    @property
+    def _table(self) -> Param:
+        shape = (self.sizes.vocab_size, self.sizes.embedding_size)
+        return Param(shape=shape, init="embedding", axes=("vocab", "hidden"), quantizable=True)
+
+    def _embedding(self) -> Iterator[tuple[str, Param]]:
+        yield "embed.weight", self._table
+        if self.embedding.positions is not None:
+            assert self.sizes.max_position_embeddings is not None, "checked when the spec was resolved"
+            rows = self.sizes.max_position_embeddings + self.embedding.positions
+            shape = (rows, self.sizes.hidden_size)
+            yield "positions.weight", Param(shape=shape, init="position", axes=(None, "hidden"))
+        for linears in self.projections.values():
+            yield from linears.parameters()
+
+    def _head(self) -> Iterator[tuple[str, Param]]:
         if self.head.kind == "causal-lm" and not self.head.tied:
-            yield "head.weight", table.model_copy(update={"init": "linear"})
+            yield "weight", self._table.model_copy(update={"init": "linear"})
         if self.head.kind == "causal-lm" and self.head.bias:
-            yield "head.bias", Param(shape=(vocab,), init="bias", axes=("vocab",))
+            yield "bias", Param(shape=(self.sizes.vocab_size,), init="bias", axes=("vocab",))
 
     @property
     def parameter_count(self) -> int:
         """Number of unique parameters."""
         return sum(param.count for _, param in self._parameters())
 
+    @property
+    def used_parameter_count(self) -> int:
+        """Number of parameters when those that are shared count once for every use."""
+        again = 0
+        for word, copies in self.shared.items():
+            sizes = [sum(param.count for _, param in shared_parameters(part)) for part in copies]
+            again += sum(sizes[copy] for _, copy in self.uses[word]) - sum(sizes)
+        return self.parameter_count + again
+
     def flops(self, context: int) -> int | None:
         """FLOPs of one token as the last of `context` tokens, 2 a multiply-add; None if a block cannot say."""
         check_numbers(context=context)
-        total = 2 * self.sizes.vocab_size * self.sizes.hidden_size if self.head.kind == "causal-lm" else 0
+        sizes = self.sizes
+        total = 2 * sizes.vocab_size * sizes.embedding_size if self.head.kind == "causal-lm" else 0
+        total += sum(linears.flops for linears in self.projections.values())
         for layer in self.layers:
-            for _, mixer in layer.mixers():
-                flops = mixer.flops(context)
-                if flops is None:
-                    return None
-                total += flops
+            flops = layer.flops(context)
+            if flops is None:
+                return None
+            total += flops
         return total
 
     def cache_bytes(self, context: int, batch: int = 1, rollback: int = 0, element_size: int = 2) -> int:
@@ -188,10 +182,3 @@ def check_numbers(**given: int) -> None:
                 path=name,
                 hint=hint,
             )
-
-
-def norm_parameters(prefix: str, norm: Norm, width: int) -> Iterator[tuple[str, Param]]:
-    """The weight of a norm and, for a LayerNorm, its bias."""
-    yield f"{prefix}weight", vector(width, "norm", ("hidden",))
-    if norm.kind == "layer":
-        yield f"{prefix}bias", vector(width, "bias", ("hidden",))

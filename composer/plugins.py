@@ -24,7 +24,7 @@ from .errors import PluginError, Problem, did_you_mean
 
 GROUP = "arch_composer"
 LIMIT = "COMPOSER_PLUGINS"
-RESERVED = frozenset({"extends", "branches"})
+RESERVED = frozenset({"extends", "branches", "reads", "out", "share", "adapters"})
 
 hookspec = pluggy.HookspecMarker("composer")
 hookimpl = pluggy.HookimplMarker("composer")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from .block import Frozen, Norm, Width
@@ -34,11 +34,36 @@ class Branch(Frozen):
     )
     scale: float = Field(default=1.0, description="Multiplies what the branch returns.")
     residual: float = Field(default=1.0, description="Multiplies the stream it is added to; 0 makes a chain.")
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of what the branch returns that is dropped in training."
+    )
 
     @property
     def mixes(self) -> tuple[str, ...]:
         """The mixers of the branch, one or several."""
         return (self.mix,) if isinstance(self.mix, str) else self.mix
+
+
+class Share(Frozen):
+    """One set of weights for many uses: the k-th use of the word in the model takes copy k modulo `copies`."""
+
+    copies: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1, description="Sets of weights.")
+
+
+class Adapter(Frozen):
+    """A low-rank addition to linear maps: `scale * up(down(x))`, its own for every use."""
+
+    rank: Width = Field(description="Width between the two maps.")
+    alpha: float | None = Field(
+        default=None, gt=0, description="What it adds is multiplied by alpha / rank; by 1 when null."
+    )
+    frozen: bool = Field(
+        default=False, description="Whether the weights it is added to stay as they are in training."
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of its input dropped in training.")
+
+
+Read = Literal["stream", "embedding"]
 
 
 class BlockEntry(Frozen):
@@ -52,6 +77,17 @@ class BlockEntry(Frozen):
     )
     branches: Annotated[tuple[Branch, ...], List, Field(min_length=1)] | None = Field(
         default=None, description="Residual branches that replace the spec's `layer` where this word stands."
+    )
+    reads: Annotated[tuple[Read, ...], List, Field(min_length=1, max_length=8)] | None = Field(
+        default=None, description="What a guest reads, side by side; the stream alone when absent."
+    )
+    out: Literal["linear"] | None = Field(
+        default=None,
+        description="A linear map of its own for every use behind a guest, to the stream's width.",
+    )
+    share: Share | None = Field(default=None, description="How many sets of weights all uses have together.")
+    adapters: dict[str, Adapter] | None = Field(
+        default=None, description="Low-rank additions by the linear, or the group of linears, they add to."
     )
 
     @property
@@ -70,17 +106,49 @@ class Override(Frozen):
     set: dict[str, Any] = Field(min_length=1, description="Options of the block and their values there.")
 
 
+class Positions(Frozen):
+    """A learned vector for every position up to `max_position_embeddings`, added to the embedded tokens."""
+
+    offset: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=0, description="Rows of the table before that of position 0."
+    )
+
+
+class Embedding(Frozen):
+    """How tokens become the stream."""
+
+    size: Width | None = Field(
+        default=None,
+        description="Width of the token table where linear maps lead from it to hidden_size and back.",
+    )
+    scale: float | None = Field(default=None, gt=0, description="Multiplies what is looked up.")
+    positions: Positions | None = Field(default=None, description="Learned positions; null for none.")
+    padding: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Row that is drawn as zeros and that look-ups do not train."
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share dropped in training.")
+
+
 class Head(Frozen):
     """What turns the stream into logits over the vocabulary."""
 
     tied: bool = Field(default=False, description="Use the embedding table as the output matrix.")
     bias: bool = Field(default=False, description="Add a bias to the logits.")
+    softcap: float | None = Field(
+        default=None, gt=0, description="Logits become softcap * tanh(logits / softcap)."
+    )
 
 
 class Draw(Frozen):
-    """How the values of one kind of tensor are drawn; every floating dtype can hold mean and spread together."""
+    """How the values of one kind of tensor are drawn; every floating dtype can hold mean and spread together.
 
-    distribution: Literal["normal", "uniform", "constant"] = Field(description="The distribution.")
+    `log_uniform_softplus` makes values whose softplus is log-uniform from `low` to `high`, at least `floor`;
+    `log_range` the logarithms of 1, 2, 3, ...
+    """
+
+    distribution: Literal["normal", "uniform", "constant", "log_uniform_softplus", "log_range"] = Field(
+        description="The distribution."
+    )
     mean: float = Field(
         default=0.0, ge=-MOST_DRAWN, le=MOST_DRAWN,
         description="Mean of a normal, middle of a uniform, or the constant.",
@@ -88,6 +156,18 @@ class Draw(Frozen):
     spread: float = Field(
         default=0.0, ge=0, le=MOST_DRAWN, description="Deviation of a normal, half width of a uniform."
     )
+    low: float | None = Field(default=None, gt=0, le=MOST_DRAWN, description="Least softplus.")
+    high: float | None = Field(default=None, gt=0, le=MOST_DRAWN, description="Largest softplus.")
+    floor: float | None = Field(default=None, gt=0, le=MOST_DRAWN, description="What a softplus is at least.")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.distribution != "log_uniform_softplus":
+            if given := [name for name in ("low", "high", "floor") if getattr(self, name) is not None]:
+                raise ValueError(f"a {self.distribution} draw takes no '{given[0]}'")
+        elif self.low is None or self.high is None or self.low > self.high:
+            raise ValueError("a log_uniform_softplus draw needs 'low' and 'high', the smaller first")
+        return self
 
 
 INIT = {
@@ -95,6 +175,9 @@ INIT = {
     "embedding": Draw(distribution="normal", spread=0.02),
     "bias": Draw(distribution="constant", mean=0.0),
     "norm": Draw(distribution="constant", mean=1.0),
+    "position": Draw(distribution="normal", spread=0.02),
+    "adapter_down": Draw(distribution="normal", spread=0.02),
+    "adapter_up": Draw(distribution="constant", mean=0.0),
 }
 """What a kind of tensor gets when a spec's `init` does not name it."""
 
@@ -112,6 +195,12 @@ class Spec(Frozen):
     )
     norm: Norm = Field(
         description="The model's norm: in front of the head, and wherever a branch names its kind."
+    )
+    final_norm: bool = Field(
+        default=True, description="Whether the model's norm stands between the last layer and the head."
+    )
+    embedding: Embedding = Field(
+        default=Embedding(), description="Width, scale and positions of what tokens become."
     )
     layer: Annotated[tuple[Branch, ...], List, Field(min_length=1)] | None = Field(
         default=None,
@@ -133,6 +222,9 @@ class Spec(Frozen):
     final: dict[str, dict[str, Any]] = Field(
         default={},
         description="Options by block that win over everything else; what `--set blocks.…` writes.",
+    )
+    layerdrop: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the layers that a training step leaves out."
     )
     head: Head = Field(default=Head(), description="The language-model head.")
     init: dict[str, Draw] = Field(default={}, description="How each kind of tensor is drawn.")

@@ -9,7 +9,8 @@ import pytest
 
 import composer
 from composer import Block, Causal, Declared, Linears, Param, Plan, Site, Slot
-from composer.plan import HeadKind, MixerPlan
+from composer.chain import MixerPlan
+from composer.plan import HeadKind
 
 SPEC: dict[str, Any] = {
     "composer": 1,

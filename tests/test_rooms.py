@@ -21,7 +21,7 @@ ROOMS = [
     "block options",
     "spec shipped origins assignments reading",
     "plugins",
-    "plan entries overrides resolving diagnosis",
+    "plan chain entries overrides layering resolving diagnosis",
     "layout",
     "describe",
     "nn",

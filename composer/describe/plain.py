@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import yaml
 
 from ..block import Frozen, Param, Slot
-from ..plan import BranchPlan, Chain, MixerPlan, Plan
+from ..chain import BranchPlan, Chain, MixerPlan, shared_parameters
+from ..plan import Plan
 from . import units
 from .runs import Run, runs
 
@@ -22,13 +24,43 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "vocab_size": sizes.vocab_size,
         "hidden_size": sizes.hidden_size,
         "max_position_embeddings": sizes.max_position_embeddings,
+        **embedding_data(plan),
+        **({"shared": shared_data(plan)} if plan.shared else {}),
         "layers": [layer_data(run) for run in runs(plan)],
         "norm": plain(plan.norm),
-        "head": Line(kind=plan.head.kind, tied=plan.head.tied, bias=plan.head.bias),
+        **({"layerdrop": plan.layerdrop} if plan.layerdrop else {}),
+        "head": Line((key, value) for key, value in asdict(plan.head).items() if value is not None),
         "init": {kind: plain(draw) for kind, draw in sorted(plan.init.items())},
         "parameters": {
-            name: tensor(param) for name, param in plan.parameters().items() if not name.startswith("layers.")
+            name: tensor(param)
+            for name, param in plan.parameters().items()
+            if not name.startswith(("layers.", "shared."))
         },
+    }
+
+
+def embedding_data(plan: Plan) -> dict[str, Any]:
+    """How tokens become the stream, where it is more than a look-up."""
+    given = asdict(plan.embedding)
+    found = {key: value for key, value in given.items() if value is not None and value != 0}
+    if plan.projections:
+        found = {"size": plan.sizes.embedding_size, **found}
+    return {"embedding": Line(found)} if found else {}
+
+
+def shared_data(plan: Plan) -> dict[str, Any]:
+    """What is shared, by word: which layer uses which copy."""
+    return {
+        word: {
+            "copies": len(copies),
+            "uses": Line((f"layer {index}", copy) for index, copy in plan.uses[word]),
+            "parameters": {
+                f"{copy}.{name}": tensor(param)
+                for copy, part in enumerate(copies)
+                for name, param in shared_parameters(part)
+            },
+        }
+        for word, copies in plan.shared.items()
     }
 
 
@@ -40,13 +72,34 @@ def layer_data(run: Run) -> dict[str, Any]:
         "word": layer.word,
         "branches": branches(layer.host),
         **(
-            {"guests": {name: branches(chain) for name, chain in layer.guests.items()}}
+            {"guests": {name: guest_data(chain) for name, chain in layer.guests.items()}}
             if layer.guests
             else {}
         ),
+        **use_data(layer.host),
         "parameters": {name: tensor(param) for name, param in layer.parameters()},
         "remembers": {path: memory(slot) for path, slot in layer.slots().items()},
     }
+
+
+def guest_data(chain: Chain) -> dict[str, Any]:
+    """A guest: what it reads, its branches, and what each use has of its own."""
+    return {"reads": list(chain.reads), "branches": branches(chain), **use_data(chain)}
+
+
+def use_data(chain: Chain) -> dict[str, Any]:
+    """Adapters, a last map and the shared weights of one use, where there are any."""
+    found: dict[str, Any] = {}
+    if chain.trunk:
+        found["copy"] = chain.trunk.copy
+    if chain.out:
+        found["out"] = "linear"
+    if chain.adapters:
+        found["adapters"] = {
+            each.path: Line(rank=each.up.reads, scale=each.scale, dropout=each.dropout, frozen=each.frozen)
+            for each in chain.adapters
+        }
+    return found
 
 
 def branches(chain: Chain) -> list[dict[str, Any]]:
@@ -62,6 +115,7 @@ def branch_data(branch: BranchPlan) -> dict[str, Any]:
         "after": plain(branch.after),
         "scale": branch.scale,
         "residual": branch.residual,
+        **({"dropout": branch.dropout} if branch.dropout else {}),
         "mix": {mixer.path: block_data(mixer) for mixer in branch.mixers},
     }
 
@@ -72,6 +126,7 @@ def block_data(mixer: MixerPlan) -> dict[str, Any]:
     options = mixer.block.model_dump(mode="json")
     return {
         "block": mixer.word,
+        **({"copy": mixer.trunk.copy} if mixer.trunk else {}),
         "kind": mixer.block.kind,
         **widths,
         "options": dict(map(option, options.items())),
@@ -98,7 +153,8 @@ def tensor(param: Param) -> str:
 
 def plain(value: Frozen | None) -> dict[str, Any] | None:
     """Options as JSON-ready data."""
-    return None if value is None else Line(value.model_dump(mode="json"))
+    given = {} if value is None else value.model_dump(mode="json")
+    return None if value is None else Line((key, each) for key, each in given.items() if each is not None)
 
 
 class Line(dict[str, Any]):

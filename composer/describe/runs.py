@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ..plan import LayerPlan, Plan
+from ..chain import LayerPlan
+from ..plan import Plan
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ EXTENDS = {
 }
 
 
+USES = ("reads", "out", "share", "adapters")
+"""What any entry may say of its uses."""
+
+
 def demand(names: list[str], unless: str = "extends") -> Schema:
     """These keys are needed, unless another one says where they come from."""
     return {"anyOf": [{"required": [unless]}, {"required": names}]} if names else {}
@@ -53,6 +57,7 @@ def block_definitions(catalog: Catalog) -> Schema:
         "properties": {
             **{key: only_null(own[key]) for key in ("kind", "extends")},
             "branches": own["branches"],
+            **{key: own[key] for key in USES},
         },
         "required": ["branches"],
         "additionalProperties": False,
@@ -67,7 +72,8 @@ def kind_definitions(kind: str, block: type[Block], own: Schema) -> Schema:
     schema = block.model_json_schema()
     inner = {key: value for key, value in schema.pop("$defs", {}).items()}
     tag = {"description": f"The kind of block: {kind}.", "enum": [kind, None]}
-    entry = {"kind": tag, "extends": own["extends"], "branches": only_null(own["branches"])}
+    uses = {key: own[key] for key in USES}
+    entry = {"kind": tag, "extends": own["extends"], "branches": only_null(own["branches"]), **uses}
     needed = ["kind", *schema.pop("required", [])]
     properties = {**entry, **schema["properties"]}
     return {**inner, name(kind): {**schema, "title": kind, "properties": properties, **demand(needed)}}

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..block import Param
-from ..plan import MixerPlan, Plan
+from ..chain import MixerPlan, Trunk
+from ..plan import Plan
 from .runs import Run, runs
 
 DEFAULT_CONTEXT = 4096
+EMBEDDING = ("embed.", "positions.", "project_in.", "project_out.")
 ELEMENT_SIZES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 """Bytes of one element, by the names of dtypes."""
 
@@ -97,7 +99,6 @@ def summarise(plan: Plan, context: int | None = None, batch: int = 1, dtype: str
 def row(run: Run, context: int, batch: int, size: int) -> Row:
     """One line of the table."""
     layer = run.layer
-    flops = [mixer.flops(context) for _, mixer in layer.mixers()]
     return Row(
         first=run.first,
         last=run.last,
@@ -105,7 +106,7 @@ def row(run: Run, context: int, batch: int, size: int) -> Row:
         guests=tuple(layer.guests),
         blocks=tuple(described(mixer) for _, mixer in layer.mixers()),
         parameters=sum(param.count for _, param in layer.parameters()),
-        flops=None if None in flops else sum(each for each in flops if each is not None),
+        flops=layer.flops(context),
         cache_bytes=batch * sum(slot.bytes(context, 0, size) for slot in layer.slots().values()),
     )
 
@@ -118,16 +119,37 @@ def described(mixer: MixerPlan) -> str:
 
 
 def parts(plan: Plan) -> Iterator[Part]:
-    """Every part once: the table, each block by its word, the norms, the head."""
+    """Every part once: the tables, each block by its word, adapters, the norms, the head.
+
+    What is shared counts once, however often it is used.
+    """
     tensors = plan.parameters()
-    yield Part("embedding", "embedding", size_under("embed.", tensors))
-    blocks = [mixer for layer in plan.layers for _, mixer in layer.mixers()]
-    for name, kind in dict.fromkeys((mixer.word, mixer.block.kind) for mixer in blocks):
-        yield Part(name, kind, sum(size_of(mixer) for mixer in blocks if mixer.word == name))
-    yield Part("norms of the layers", "norm", size_under("layers.", tensors) - sum(map(size_of, blocks)))
+    yield Part("embedding", "embedding", sum(size_under(name, tensors) for name in EMBEDDING))
+    found: dict[tuple[str, str], int] = {}
+    for name, kind, size in pieces(plan):
+        found[name, kind] = found.get((name, kind), 0) + size
+    for (name, kind), size in found.items():
+        yield Part(name, kind, size)
+    layers = size_under("layers.", tensors) + size_under("shared.", tensors)
+    yield Part("norms of the layers", "norm", layers - sum(found.values()))
     yield Part("final norm", "norm", size_under("norm.", tensors))
     kind = f"{plan.head.kind}, tied" if plan.head.tied else plan.head.kind
     yield Part("head", kind, size_under("head.", tensors))
+
+
+def pieces(plan: Plan) -> Iterator[tuple[str, str, int]]:
+    """Name, kind and parameters of everything in the layers but the norms, each set of weights once."""
+    seen: set[Trunk] = set()
+    for layer in plan.layers:
+        for name, chain in layer.chains():
+            fresh = chain.trunk is None or chain.trunk not in seen
+            for mixer in chain.mixers:
+                again = mixer.trunk in seen if mixer.trunk else not fresh
+                yield mixer.word, mixer.block.kind, 0 if again else size_of(mixer)
+                seen |= {mixer.trunk} if mixer.trunk else set()
+            seen |= {chain.trunk} if chain.trunk else set()
+            if own := sum(param.count for _, param in chain.use_parameters()):
+                yield f"{name.rstrip('.') or 'layers'}: each use", "linear", own
 
 
 def size_of(mixer: MixerPlan) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ..plan import BranchPlan, LayerPlan, Plan
+from ..chain import BranchPlan, Chain, LayerPlan
+from ..plan import Plan
 
 
 def view(plan: Plan) -> dict[str, Any]:
@@ -16,7 +17,9 @@ def view(plan: Plan) -> dict[str, Any]:
     """
     return {
         **asdict(plan.sizes),
-        "norm": plan.norm.model_dump(),
+        "embedding": asdict(plan.embedding),
+        "norm": plan.norm.model_dump() if plan.norm else None,
+        "layerdrop": plan.layerdrop,
         "head": asdict(plan.head),
         "init": {kind: draw.model_dump() for kind, draw in sorted(plan.init.items())},
         "layers": [_layer(layer) for layer in plan.layers],
@@ -28,15 +31,37 @@ def _layer(layer: LayerPlan) -> dict[str, Any]:
     return {
         **blocks,
         "branches": [_branch(prefix, b) for prefix, chain in layer.chains() for b in chain.branches],
+        "guests": {name: _use(chain) for name, chain in layer.guests.items()},
+        "use": _use(layer.host),
+        "shared": {path: mixer.trunk.copy for path, mixer in layer.mixers() if mixer.trunk},
+    }
+
+
+def _use(chain: Chain) -> dict[str, Any]:
+    """What one use of a chain has of its own, and which copy of what is shared it takes."""
+    return {
+        "reads": list(chain.reads),
+        "out": chain.out is not None,
+        "copy": chain.trunk.copy if chain.trunk else None,
+        "adapters": {
+            adapter.path: {
+                "rank": adapter.up.reads,
+                "scale": adapter.scale,
+                "dropout": adapter.dropout,
+                "frozen": adapter.frozen,
+            }
+            for adapter in chain.adapters
+        },
     }
 
 
 def _branch(prefix: str, branch: BranchPlan) -> dict[str, Any]:
     return {
         "mixers": [prefix + mixer.path for mixer in branch.mixers],
-        "norms": {name: norm.model_dump() for name, norm in branch.norms()},
+        "norms": {name: norm.model_dump() for name, norm, _ in branch.norms()},
         "scale": branch.scale,
         "residual": branch.residual,
+        "dropout": branch.dropout,
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +40,9 @@ def build(
     for name, param in plan.parameters().items():
         tensor = torch.empty(param.shape, device=device, dtype=stored(param, dtype))
         place(model, name, draw(tensor, plan.init[param.init], generator))
+    if plan.embedding.padding is not None:
+        with torch.no_grad():
+            model.embed.weight[plan.embedding.padding] = 0
     return model
 
 
@@ -50,6 +55,8 @@ def outline(plan: Plan, dtype: torch.dtype) -> Model:
             model = Model(plan)
     finally:
         torch.set_default_dtype(before)
+    for name in plan.frozen:
+        model.get_parameter(name).requires_grad_(False)
     for name, param in plan.parameters().items():
         if param.dtype != "model":
             place(model, name, torch.empty(param.shape, device="meta", dtype=stored(param, dtype)))
@@ -62,10 +69,11 @@ def stored(param: Param, dtype: torch.dtype) -> torch.dtype:
 
 
 def place(model: nn.Module, name: str, tensor: Tensor) -> None:
-    """Make `tensor` the parameter called `name`."""
+    """Make `tensor` the parameter called `name`; whether it learns stays as it is."""
     owner, _, leaf = name.rpartition(".")
     module = model.get_submodule(owner)
-    module.register_parameter(leaf, nn.Parameter(tensor, requires_grad=tensor.is_floating_point()))
+    learns = model.get_parameter(name).requires_grad
+    module.register_parameter(leaf, nn.Parameter(tensor, requires_grad=learns))
 
 
 @torch.no_grad()
@@ -75,4 +83,17 @@ def draw(tensor: Tensor, how: Draw, generator: torch.Generator | None) -> Tensor
         return tensor.normal_(how.mean, how.spread, generator=generator)
     if how.distribution == "uniform":
         return tensor.uniform_(how.mean - how.spread, how.mean + how.spread, generator=generator)
+    if how.distribution == "log_range":
+        return tensor.copy_(torch.arange(1, tensor.numel() + 1).log().view(tensor.shape))
+    if how.distribution == "log_uniform_softplus":
+        return softplus_drawn(tensor, how, generator)
     return tensor.fill_(how.mean)
+
+
+def softplus_drawn(tensor: Tensor, how: Draw, generator: torch.Generator | None) -> Tensor:
+    """Fill with values whose softplus is log-uniform, drawn in float32."""
+    low, high = math.log(how.low or 1.0), math.log(how.high or 1.0)  # given, or the spec would not be read
+    wide = torch.empty(tensor.shape, device=tensor.device)
+    wide.uniform_(low, high, generator=generator).exp_()
+    wide.clamp_(min=how.floor or 0.0)
+    return tensor.copy_(wide + torch.log(-torch.expm1(-wide)))

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """`x` over its root mean square, times `weight` (width,).
+def rms_norm(
+    x: Tensor, weight: Tensor | None, eps: float, offset: float = 0.0, late_cast: bool = False
+) -> Tensor:
+    """`x` over its root mean square, times `offset + weight` (width,), or by itself without a weight.
 
-    The quotient is rounded to the dtype of `x` before the weight multiplies it: checkpoints in half
-    precision were trained with that order.
+    The quotient is rounded to the dtype of `x` before the weight multiplies it, since most checkpoints in half
+    precision were trained with that order; with `late_cast` the product is.
     """
+    if late_cast:
+        wide = x if x.dtype == torch.float64 else x.float()
+        return rms_norm(wide, None if weight is None else weight.to(wide.dtype), eps, offset).to(x.dtype)
     # Handing the weight to the kernel would round once, after the product.
-    return F.rms_norm(x, x.shape[-1:], None, eps) * weight
+    quotient = F.rms_norm(x, x.shape[-1:], None, eps)
+    if weight is None:
+        return quotient
+    return quotient * (weight + offset if offset else weight)
 
 
 def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:

@@ -19,6 +19,7 @@ from .numbers import whole
 from .progress import Progress
 from .slots import KeyValues
 from .snapshots import Snapshot
+from .states import States
 from .step import Step
 
 
@@ -48,7 +49,9 @@ class Held:
         self._broken: str | None = None
         self._snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
 
-    def _memory(self, slot: Slot) -> KeyValues:
+    def _memory(self, slot: Slot) -> KeyValues | States:
+        if slot.kind == "recurrent":
+            return States(slot, self.progress, self.device)
         return KeyValues(slot, self.progress, self.max_length, self.allowed, self.dtype, self.device)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -57,7 +60,7 @@ class Held:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _snapshots=weakref.WeakSet())
 
-    def __iter__(self) -> Iterator[dict[str, KeyValues]]:
+    def __iter__(self) -> Iterator[dict[str, KeyValues | States]]:
         return iter(self.slots)
 
     def named_slots(self) -> Iterator[tuple[int, str, Memory]]:

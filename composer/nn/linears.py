@@ -75,6 +75,7 @@ class LinearGroup(Packable):
 
     def __init__(self, linears: Linears) -> None:
         super().__init__()
+        self.path = ""  # its name inside the block, which the chain around it sets
         self.widths = list(linears.parts.values())
         for part, width in linears.parts.items():
             self.add_module(part, Leaf(linears.reads, width, bias=linears.bias))
@@ -83,8 +84,12 @@ class LinearGroup(Packable):
         """(B, T, reads) to one (B, T, width) a part, in order."""
         product = self._product and self.product(self.sources())
         if product is not None:
-            return product(x).split(self.widths, dim=-1)
-        return tuple(part(x) for part in self.children())
+            outs = product(x).split(self.widths, dim=-1)
+        else:
+            outs = tuple(part(x) for part in self.children())
+        for adapter in at.adapters_of(self.path):
+            outs = adapter.added(x, outs)
+        return outs
 
     def sources(self) -> Iterator[Tensor | None]:
         """The weight and the bias of every part, None for what is not there."""

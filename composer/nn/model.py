@@ -1,6 +1,6 @@
 """The model: a token table, layers over one stream, a final norm and a head.
 
-B batch, T tokens, D width of the stream, V vocabulary.
+B batch, T tokens, D width of the stream, E width of the token table, V vocabulary.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from composer.errors import CallError, fail
 from composer.plan import Plan
 
 from .cache import HybridCache
-from .layer import Layer, NormModule
-from .linears import LinearGroup, Packable
+from .embedding import positions_of, table_of
+from .layer import Layer, NormModule, real, shared_module
+from .linears import Leaf, LinearGroup, Packable
 from .packed import pack
 from .rows import Call, read_call
 from .step import Step
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 class ModelOutput:
     """What a call returns; what was not asked for is None.
 
-    logits (B, kept, V), last_hidden_state (B, T, D) after the final norm, hidden_states L + 1 of (B, T, D):
+    logits (B, kept, V), last_hidden_state (B, T, E) as the head reads it, hidden_states L + 1 of (B, T, D):
     what each layer reads, then the last hidden state; attentions (B, H, T, S) a layer that has any, S being T,
     or what is remembered where a cache is continued.
     """
@@ -49,18 +50,18 @@ class Head(Packable):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        vocab, width = plan.sizes.vocab_size, plan.sizes.hidden_size
+        vocab, width = plan.sizes.vocab_size, plan.sizes.embedding_size
+        self.softcap = plan.head.softcap
         self.weight = None if plan.head.tied else nn.Parameter(torch.empty(vocab, width))
         self.bias = nn.Parameter(torch.empty(vocab)) if plan.head.bias else None
 
     def forward(self, stream: Tensor, table: Tensor) -> Tensor:
         product = self.product((self.matrix(table), self.bias))
-        if product is not None:
-            return product(stream)
-        return F.linear(stream, self.matrix(table), self.bias)
+        logits = F.linear(stream, self.matrix(table), self.bias) if product is None else product(stream)
+        return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
     def matrix(self, table: Tensor) -> Tensor:
-        """(V, D)."""
+        """(V, E)."""
         return table if self.weight is None else self.weight
 
     def prepare(self, table: Tensor) -> None:
@@ -77,11 +78,20 @@ class Model(nn.Module):
         self.plan = plan
         self.attention = "sdpa"
         self.generation: Mapping[str, Any] | None = None  # a checkpoint's defaults; else the spec's
-        # A table that draws itself on the meta device brings in the compiler: a second and a half of imports.
-        table = torch.empty(plan.sizes.vocab_size, plan.sizes.hidden_size)
-        self.embed = nn.Embedding.from_pretrained(table, freeze=False)
+        sizes = plan.sizes
+        self.embed = table_of(sizes.vocab_size, sizes.embedding_size, plan.embedding.padding)
+        if plan.embedding.positions is not None and sizes.max_position_embeddings is not None:
+            self.positions = table_of(
+                sizes.max_position_embeddings + plan.embedding.positions, sizes.hidden_size
+            )
+        if plan.projections:
+            self.project_in = Leaf(sizes.embedding_size, sizes.hidden_size, bias=False)
+            self.project_out = Leaf(sizes.hidden_size, sizes.embedding_size, bias=False)
+        self.shared = nn.ModuleDict(
+            {word: nn.ModuleList(map(shared_module, copies)) for word, copies in plan.shared.items()}
+        )
         self.layers = nn.ModuleList(Layer(layer) for layer in plan.layers)
-        self.norm = NormModule(plan.norm, plan.sizes.hidden_size)
+        self.norm = NormModule(plan.norm, sizes.hidden_size) if plan.norm else None
         self.head = Head(plan) if plan.head.kind == "causal-lm" else None
 
     @property
@@ -116,7 +126,7 @@ class Model(nn.Module):
         input_ids: Tensor | None = None,  # (B, T)
         attention_mask: Tensor | None = None,  # (B, T), or (B, past + T) with a cache
         position_ids: Tensor | None = None,  # (B or 1, T)
-        inputs_embeds: Tensor | None = None,  # (B, T, D)
+        inputs_embeds: Tensor | None = None,  # (B, T, E)
         past_key_values: HybridCache | None = None,
         labels: Tensor | None = None,  # (B, T), -100 is ignored
         segment_ids: Tensor | None = None,  # (B, T), packed sequences of a row
@@ -162,7 +172,7 @@ class Model(nn.Module):
 
     def _begin(self, call: Call, cache: HybridCache | None, record: bool) -> Step:
         """The step of a call, with the embedded stream."""
-        stream = self.embed(call.ids) if call.embeds is None else call.embeds
+        stream = self._looked_up(call.ids) if call.embeds is None else call.embeds
         if cache is not None:
             cache.require_room(call.counts)
             if torch.is_grad_enabled() and (stream.requires_grad or self._learns()):
@@ -183,9 +193,34 @@ class Model(nn.Module):
             attention=self.attention,
             record=record,
         )
-        if step.valid is not None:
-            step.embedded = torch.where(step.valid[..., None], stream, 0)
+        step.embedded = real(self._positioned(stream, step), step)
         return step
+
+    def _looked_up(self, ids: Tensor | None) -> Tensor:
+        """(B, T, E) vectors of ids."""
+        stream: Tensor = self.embed(ids)
+        scale = self.plan.embedding.scale
+        return stream if scale is None else stream * torch.tensor(scale, dtype=stream.dtype)
+
+    def _positioned(self, stream: Tensor, step: Step) -> Tensor:
+        """(B, T, E) to the stream (B, T, D): widened, with learned positions."""
+        embedding = self.plan.embedding
+        if self.plan.projections:
+            stream = self.project_in(stream)
+        if embedding.positions is not None:
+            stream = stream + positions_of(step, self.positions, embedding.positions)
+        return F.dropout(stream, embedding.dropout, self.training) if embedding.dropout else stream
+
+    def _behind(self, stream: Tensor, step: Step) -> Tensor:
+        """(B, T, D) of the last layer to what the head reads, (B, T, E)."""
+        if self.norm is not None:
+            stream = real(self.norm(stream), step)
+        return self.project_out(stream) if self.plan.projections else stream
+
+    def _left_out(self) -> bool:
+        """Whether this training step leaves out the next layer."""
+        rate = self.plan.layerdrop
+        return self.training and rate > 0 and bool(torch.rand(()) < rate)
 
     def _learns(self) -> bool:
         """Whether any parameter wants a gradient."""
@@ -204,9 +239,11 @@ class Model(nn.Module):
         for index, layer in enumerate(self.layers):
             if states:
                 kept.append(call.restore(stream))
+            if self._left_out():
+                continue
             slots = cache.slots[index] if cache else {}
-            stream = layer(stream, step, slots, record if step.recording else None)
-        last = self.norm(stream)
+            stream = layer(stream, step, slots, record if step.recording else None, self.shared)
+        last = self._behind(stream, step)
         whole = call.restore(last) if states or self.head is None else None
         return ModelOutput(
             logits=self.head(call.keep(last, keep), self.embed.weight) if self.head else None,

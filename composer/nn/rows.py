@@ -161,9 +161,9 @@ def check_input(model: Model, ids: Tensor | None, embeds: Tensor | None) -> Tens
     given = ids if ids is not None else embeds
     assert given is not None
     sizes = model.plan.sizes
-    shape = "(batch, tokens)" if ids is not None else f"(batch, tokens, {sizes.hidden_size})"
+    shape = "(batch, tokens)" if ids is not None else f"(batch, tokens, {sizes.embedding_size})"
     if given.dim() != (2 if ids is not None else 3) or (
-        embeds is not None and embeds.shape[2] != sizes.hidden_size
+        embeds is not None and embeds.shape[2] != sizes.embedding_size
     ):
         fail(CallError, "E706", f"the input has shape {tuple(given.shape)}, expected {shape}")
     if 0 in given.shape[:2]:

@@ -113,7 +113,7 @@ class Step:
             length=self._length(rope, max_position_embeddings),
         )
 
-    def _end(self) -> int:
+    def end(self) -> int:
         """One more than the largest position of a real token, wherever a packed row starts again."""
         if self.position_ids is None and self.segments is None:
             return max(start + count for start, count in zip(self.starts, self.counts, strict=True))
@@ -124,7 +124,7 @@ class Step:
         """The total length that stretched tables depend on: the cache's declared one, else this call's."""
         if not rope.depends_on_length:
             return None
-        end = self._end()
+        end = self.end()
         if not self.cached:
             return end
         if self.max_length is not None:

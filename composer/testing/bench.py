@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from composer.block import Block, Norm, Site
+from composer.chain import BranchPlan, Chain, LayerPlan, MixerPlan
 from composer.nn import HybridCache, Model, build
-from composer.plan import BranchPlan, Chain, HeadPlan, LayerPlan, MixerPlan, Plan, Sizes
+from composer.plan import EmbeddingPlan, HeadPlan, Plan, Sizes
 from composer.spec import BlockEntry, Draw, Spec
 
 TOLERANCE = 2e-5
@@ -49,10 +50,11 @@ class Bench:
         """The block alone in one layer: no norm, no residual, no head; weights wide enough to matter."""
         norm = Norm(kind="rms", eps=1e-5)
         mixer = MixerPlan("mixer", "block", self.block, self.site, self.declared)
-        branch = BranchPlan((mixer,), residual=0.0)
+        branch = BranchPlan((mixer,), residual=0.0, reads=self.width, writes=self.width)
         return Plan(
             name="contract",
-            sizes=Sizes(1, self.width, self.site.max_position_embeddings),
+            sizes=Sizes(1, self.width, self.site.max_position_embeddings, self.width),
+            embedding=EmbeddingPlan(),
             norm=norm,
             layers=(LayerPlan(0, "block", Chain(self.width, (branch,))),),
             head=HeadPlan("base", tied=False, bias=False),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 from torch import Tensor
@@ -10,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from composer.nn import build
 from composer.nn.slots import Keys, KeyValues
+from composer.nn.states import States
 from composer.nn.step import Step
 from composer.spec import INIT, Draw
 
@@ -74,16 +77,19 @@ def memory(bench: Bench) -> None:
     cache = model.new_cache(2, max_length=bench.tokens, rollback=2)
     size = bench.plan.cache_bytes(bench.tokens, batch=2, rollback=2, element_size=4)
     expect(cache.nbytes == size, f"it takes {cache.nbytes} bytes, declared {size}")
-    used: list[Step] = []
+    used: list[Any] = []
     for kept in cache.slots[0].values():
-        watch(kept, used)
+        if isinstance(kept, KeyValues):
+            watch(kept, used)
+        else:
+            watch_state(kept, used)
     for _ in range(2):
         bench.run(model, bench.input(2, 3), past_key_values=cache)
     expected = 2 if bench.declared.slot else 0
     expect(len(used) == expected, f"its slot was used {len(used)} times in 2 calls")
 
 
-def watch(slot: KeyValues, used: list[Step]) -> None:
+def watch(slot: KeyValues, used: list[Any]) -> None:
     """Note each use of a slot, and hold what is put into it to the declared shapes."""
     put, shapes = slot.put, list(slot.slot.tensors.values())
 
@@ -95,6 +101,20 @@ def watch(slot: KeyValues, used: list[Step]) -> None:
         return put(step, values)
 
     object.__setattr__(slot, "put", noted)
+
+
+def watch_state(slot: States, used: list[Any]) -> None:
+    """Note each time a state is handed back, and hold it to the declared shapes."""
+    write = slot.write
+
+    def noted(new: Mapping[str, Tensor]) -> None:
+        used.append(new)
+        found = {name: tuple(value.shape) for name, value in new.items()}
+        said = {name: tuple(value.shape) for name, value in slot.tensors.items()}
+        expect(found == said, f"it remembers tensors of shapes {found}, declared {said}")
+        write(new)
+
+    object.__setattr__(slot, "write", noted)
 
 
 def flops(bench: Bench) -> None:

@@ -363,3 +363,20 @@ def test_e814_tuples_of_something_else() -> None:
 
         assert "E814" == code
         assert text in said
+
+
+def test_e719_past_the_learned_positions() -> None:
+    """The position is named, and how many there are."""
+    spec = composer.read_spec(
+        "pocket-mistral", set=["embedding.positions={offset: 2}", "max_position_embeddings=8"]
+    )
+    model = composer.build(composer.resolve(spec), seed=0)
+    code, said = refused(CallError, lambda: model(torch.zeros(1, 9, dtype=torch.int64)))
+    assert ("E719", "position 8 is past the last of the 8 that the model has learned") == (
+        code,
+        said.split("\n")[0].removesuffix(" [E719]"),
+    )
+    below = torch.full((1, 2), -3)
+    code, said = refused(CallError, lambda: model(torch.zeros(1, 2, dtype=torch.int64), position_ids=below))
+    assert "E719" == code
+    assert "position_ids begin at -3, the model's at -2" in said

@@ -1,0 +1,290 @@
+"""Layers of a plan: words become chains of branches over blocks, with guests, shared weights and adapters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from .block import Linears, Norm, Site
+from .chain import AdapterPlan, BranchPlan, Chain, LayerPlan, MixerPlan, Trunk
+from .entries import Entries
+from .errors import Path, Problem, did_you_mean
+from .overrides import Choice, OptionOrigins, Said, Settled, settle, told
+from .pattern import Pattern, Word, read_pattern
+from .spec import Adapter, BlockEntry, Branch
+
+Where = tuple[str, str, str | None]
+
+
+@dataclass
+class Layers(Entries):
+    """Decides one layer after the other; counts the uses of what is shared."""
+
+    settled: dict[tuple[str, str, Site], Settled] = field(default_factory=dict)
+    used: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The pattern, parsed."""
+        written = self.spec.pattern
+        return read_pattern(written if isinstance(written, str) else list(written), self.origins)
+
+    def layer(self, index: int, word: Word, choices: dict[str, Choice]) -> LayerPlan:
+        """One layer, with its guests; nothing is said of a block that it does not have."""
+        guests = {guest.name: self.guest(guest, choices) for guest in word.guests}
+        layer = LayerPlan(index, word.name, self.host(word, choices), guests)
+        self.check_guests(word, layer)
+        here = dict.fromkeys(mixer.word for _, mixer in layer.mixers())
+        for name in choices if not self.problems else ():
+            for key, said in choices[name].values.items() if name not in here else ():
+                hint = f"its blocks are {', '.join(here)}"
+                if said.place:
+                    problem = f"block {name!r} has branches and takes no argument {key!r}"
+                    self.add(Problem("E331", problem, said.place, "pattern", hint))
+                else:
+                    self.report(
+                        "E333", f"layer {index} has no block {name!r} with options", said.path[:2], hint
+                    )
+        return layer
+
+    def check_guests(self, word: Word, layer: LayerPlan) -> None:
+        """A guest has a name of its own beside the blocks of its host and the other guests."""
+        seen = {mixer.path for mixer in layer.host.mixers}
+        for guest in word.guests:
+            if guest.name in seen:
+                hint = "to use it again, give it a second name: extends"
+                place, message = self.pattern.place(guest), f"{guest.name!r} stands twice in a layer"
+                self.add(Problem("E330", message, place, "pattern", hint))
+            seen.add(guest.name)
+
+    # ---------------------------------------------------------------- chains
+
+    def host(self, word: Word, choices: dict[str, Choice]) -> Chain:
+        """The word's own branches, or the spec's with the word where `mixer` stands."""
+        entry = self.spec.blocks[word.name]
+        for key in ("reads", "out"):
+            if getattr(entry, key) is not None:
+                hint = f"let it ride on a layer: another+{word.name}"
+                message = f"{word.name!r} is a layer of its own, and only a guest has {key!r}"
+                self.report("E339", message, ("blocks", word.name, key), hint, key=True)
+        own = entry.branches
+        branches = own or self.spec.layer or (Branch(mix="mixer", norm=self.spec.norm),)
+        path: Path = ("blocks", word.name, "branches") if own else ("layer",)
+        return self.chain(branches, path, word, choices, shared=bool(own))
+
+    def guest(self, word: Word, choices: dict[str, Choice]) -> Chain:
+        """A guest returns, without a residual around it all, what joins the host's input."""
+        entry = self.spec.blocks[word.name]
+        branches = entry.branches or (Branch(mix="mixer", norm=self.spec.norm, residual=0.0),)
+        path: Path = ("blocks", word.name)
+        chain = self.chain(branches, (*path, "branches"), word, choices, entry.reads or ("stream",), True)
+        last = chain.branches[-1].writes
+        if chain.out is None and last != self.spec.hidden_size:
+            hint = "add out: linear, or residual: 0 to a branch"
+            message = f"{word.name!r} returns {last} channels, the stream has {self.spec.hidden_size}"
+            self.report("E340", message, path, hint, key=True)
+        return chain
+
+    def chain(
+        self,
+        branches: tuple[Branch, ...],
+        path: Path,
+        word: Word,
+        choices: dict[str, Choice],
+        reads: tuple[str, ...] = ("stream",),
+        shared: bool = False,
+    ) -> Chain:
+        """Branches over what is read; what the word's entry says of sharing holds for all of it if `shared`."""
+        entry, width = self.spec.blocks[word.name], len(reads) * self.spec.hidden_size
+        plans, now = list[BranchPlan](), width
+        for number, branch in enumerate(branches):
+            plans.append(self.branch(branch, (*path, number), word, choices, now, shared))
+            now = plans[-1].writes
+        mixers = [mixer for plan in plans for mixer in plan.mixers]
+        out = Linears(reads=now, parts={"out": self.spec.hidden_size}) if entry.out else None
+        adapters = tuple(self.adapters(word.name if shared else None, mixers))
+        trunk = self.trunk(word.name) if shared else None
+        return Chain(width, tuple(plans), reads, out, adapters, trunk)
+
+    def branch(
+        self, branch: Branch, path: Path, word: Word, choices: dict[str, Choice], reads: int, shared: bool
+    ) -> BranchPlan:
+        """One residual branch over a stream of a width; without a residual it may change the width."""
+        writes = reads if branch.residual else self.spec.hidden_size
+        bound = self.spec.max_position_embeddings
+        site = Site(reads=reads, writes=writes, max_position_embeddings=bound)
+        mixers = [
+            self.mixer(
+                mix, word.name if mix == "mixer" else mix, choices, site, word.name if shared else None
+            )
+            for mix in branch.mixes
+        ]
+        return BranchPlan(
+            tuple(mixer for mixer in mixers if mixer),
+            norm=self.norm(branch.norm, (*path, "norm")),
+            post=self.norm(branch.post, (*path, "post")),
+            after=self.norm(branch.after, (*path, "after")),
+            scale=branch.scale,
+            residual=branch.residual,
+            dropout=branch.dropout,
+            reads=reads,
+            writes=writes,
+        )
+
+    def norm(self, norm: str | Norm | None, path: Path) -> Norm | None:
+        """A norm that was named by its kind takes its numbers from the model's."""
+        if not isinstance(norm, str):
+            return norm
+        if norm != self.spec.norm.kind:
+            self.report(
+                "E327",
+                f"a {norm!r} norm has no numbers here, the model's norm is {self.spec.norm.kind!r}",
+                path,
+                f"write {{kind: {norm}, eps: ...}}",
+            )
+        return self.spec.norm
+
+    # ---------------------------------------------------------------- sharing and adapters
+
+    def trunk(self, name: str) -> Trunk | None:
+        """The next use of a shared word takes the next copy."""
+        share = self.spec.blocks[name].share
+        if share is None:
+            return None
+        self.used[name] += 1
+        return Trunk(name, (self.used[name] - 1) % share.copies)
+
+    def check_copies(self, layers: Iterable[LayerPlan]) -> None:
+        """All uses of one copy have the same options, since its weights are built once."""
+        first: dict[Trunk, tuple[int, object]] = {}
+        for layer in layers:
+            for trunk, part in layer.trunks():
+                what = part.branches if isinstance(part, Chain) else (part.block, part.site)
+                index, known = first.setdefault(trunk, (layer.index, what))
+                if known != what:
+                    message = (
+                        f"layers {index} and {layer.index} share a copy of {trunk.word!r} with other options"
+                    )
+                    hint = (
+                        "options of a shared block are the same in every use; give one of them another name"
+                    )
+                    self.report("E341", message, ("blocks", trunk.word, "share"), hint)
+
+    def adapters(self, word: str | None, mixers: list[MixerPlan]) -> Iterator[AdapterPlan]:
+        """The adapters of a chain: those that its word names and those that its blocks bring."""
+        taken: dict[Where, str] = {}
+        for name, parts, bare in self.adapted(word, mixers):
+            places = dict(places_of(parts, bare))
+            for key, adapter in (self.spec.blocks[name].adapters or {}).items():
+                path: Path = ("blocks", name, "adapters", key)
+                if key not in places:
+                    hint = did_you_mean(key, places) or f"its linears are {', '.join(places)}"
+                    self.report("E342", f"{name!r} has no linear {key!r}", path, hint, key=True)
+                    continue
+                mixer, group, part = where = places[key]
+                for known in [each for each in taken if same_linear(each, where)]:
+                    message = f"{taken[known]!r} has an adapter on the same linear"
+                    self.report("E343", message, path, "keep one of them", key=True)
+                taken[where] = key
+                yield adapter_plan(adapter, next(m for m in mixers if m.path == mixer), group, part)
+
+    def adapted(
+        self, word: str | None, mixers: list[MixerPlan]
+    ) -> Iterator[tuple[str, list[MixerPlan], bool]]:
+        """Whose entry may name adapters of which blocks, and whether it leaves out the block's own path."""
+        if word is not None:
+            yield word, mixers, self.spec.blocks[word].branches is None
+        for mixer in mixers:
+            if mixer.word != word:
+                yield mixer.word, [mixer], True
+
+    # ---------------------------------------------------------------- blocks
+
+    def mixer(
+        self, path: str, name: str, choices: dict[str, Choice], site: Site, chain: str | None
+    ) -> MixerPlan | None:
+        """A block with its options settled at its place; `chain` is the word whose own chain it stands in."""
+        said = {**choices.get(name, Choice()).values, **self.final(name)}
+        settled = self.settle(name, said, site)
+        self.add(*settled.problems)
+        if settled.block is None or settled.declared is None:
+            return None
+        trunk = self.mixer_trunk(name, chain)
+        return MixerPlan(path, name, settled.block, site, settled.declared, trunk)
+
+    def mixer_trunk(self, name: str, chain: str | None) -> Trunk | None:
+        """The copy of a block that is shared by itself; one inside a shared chain cannot be."""
+        entry: BlockEntry = self.spec.blocks[name]
+        if chain == name or entry.share is None:
+            return None
+        if chain is not None and self.spec.blocks[chain].share:
+            message = f"{name!r} stands inside {chain!r}, which is shared as a whole"
+            self.report("E344", message, ("blocks", name, "share"), "share one of them", key=True)
+            return None
+        return self.trunk(name)
+
+    def final(self, name: str) -> dict[str, Said]:
+        """What has the last word on the options of a block."""
+        return {
+            key: Said(value, ("final", name, key)) for key, value in self.spec.final.get(name, {}).items()
+        }
+
+    @property
+    def site(self) -> Site:
+        """Where a block of the stream stands."""
+        width = self.spec.hidden_size
+        return Site(reads=width, writes=width, max_position_embeddings=self.spec.max_position_embeddings)
+
+    def settle(self, name: str, said: dict[str, Said], site: Site) -> Settled:
+        """The block's entry with what is said of it at a layer, decided once for equal places."""
+        key = (name, repr(said), site)
+        if key not in self.settled:
+            entry, options = self.spec.blocks[name], self.options(name)
+            kind = self.catalog[options.pop("kind")]
+            origins = OptionOrigins(self.origins, ("blocks", name), said, tuple(self.lineage(name)))
+            found = settle(kind, options, site, origins)
+            if found.problems:
+                own, known = said or entry.options, self.known_of(name, bool(said), site)
+                found = Settled(problems=tuple(told(found.problems, known.problems, own, origins)))
+            self.settled[key] = found
+        return self.settled[key]
+
+    def known_of(self, name: str, special: bool, site: Site) -> Settled:
+        """What is known of a block before anything special is said of it, or of the block that it extends."""
+        base = name if special else self.spec.blocks[name].extends
+        if base is None or self.kind_of(base) not in self.catalog:
+            return Settled()
+        return self.settle(base, {} if special else self.final(base), site)
+
+
+def places_of(mixers: Iterable[MixerPlan], bare: bool) -> Iterator[tuple[str, Where]]:
+    """Every linear and every group of linears of some blocks, by the name an adapter gives it."""
+    for mixer in mixers:
+        before = "" if bare else f"{mixer.path}."
+        for group, linears in mixer.declared.linears.items():
+            yield before + group, (mixer.path, group, None)
+            for part in linears.parts:
+                yield f"{before}{group}.{part}", (mixer.path, group, part)
+
+
+def same_linear(one: Where, other: Where) -> bool:
+    """Whether two adapters would add to one linear."""
+    return one[:2] == other[:2] and (one[2] == other[2] or None in (one[2], other[2]))
+
+
+def adapter_plan(adapter: Adapter, mixer: MixerPlan, group: str, part: str | None) -> AdapterPlan:
+    """The two maps of an adapter beside the linears that it adds to."""
+    linears = mixer.declared.linears[group]
+    parts = linears.parts if part is None else {part: linears.parts[part]}
+    return AdapterPlan(
+        mixer.path,
+        group,
+        part,
+        down=Linears(reads=linears.reads, parts={"down": adapter.rank}, init="adapter_down"),
+        up=Linears(reads=adapter.rank, parts=parts, init="adapter_up"),
+        scale=1.0 if adapter.alpha is None else adapter.alpha / adapter.rank,
+        dropout=adapter.dropout,
+        frozen=adapter.frozen,
+    )
