@@ -12,7 +12,6 @@ import pytest
 from transformers import MistralConfig
 
 import composer
-from composer.errors import WeightsError
 from composer.layout.exporting import export_config
 from composer.layout.family import Family, families, family_named
 from composer.layout.importing import import_config
@@ -204,17 +203,22 @@ def test_published_configurations_are_the_shipped_specs(version: str, tuned: str
 
 
 def test_layer_types_belong_to_another_family() -> None:
-    """The same model_type with a type for each layer is not this model, whatever the types say."""
-    with pytest.raises(WeightsError, match="no family reads model_type 'mistral'"):
-        import_config({**TINY, "layer_types": None}, "x")
+    """The same model_type with a key for the types of the layers is not this model, whatever the types say."""
+    types = {None: "swa", ("full_attention", "sliding_attention"): "full, swa"}
+    for given, pattern in types.items():
+        spec = import_config({**TINY, "head_dim": 4, "layer_types": given and list(given)}, "x")
+        assert ("ministral", pattern) == (spec.weights, spec.pattern)
 
 
 def test_a_missing_key_without_a_default() -> None:
     """A family without defaults says which key it needs, and for what."""
     known = families()["mistral"]
     text = Path(known.document.name).read_text(encoding="utf-8").replace("  vocab_size: 32000\n", "")
-    family = Family(read_document(text, "f.yaml"), {"config-keys": read_document("ignored: {}", "k.yaml")})
+    names = ("config-keys", "rotary", "decoder-weights")
+    family = Family(
+        read_document(text, "f.yaml"), {name: read_document("ignored: {}", "k.yaml") for name in names}
+    )
 
     assert "vocab_size" in family.reads["c"]
     assert "vocab_size" not in family.file.defaults
-    assert 12 == len(family.weights.rows)
+    assert 0 == len(family.weights.rows)

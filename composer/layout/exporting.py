@@ -39,7 +39,10 @@ def export_config(plan: Plan, family: Family) -> dict[str, Any]:
 
 
 def _fill(plan: Plan, family: Family) -> dict[str, Any]:
-    names: dict[str, Any] = {"p": {**view(plan), "generation": plan.spec.generation}}
+    names: dict[str, Any] = {
+        "p": {**view(plan), "generation": plan.spec.generation},
+        "parts": family.parts,
+    }
     failed: list[tuple[Any, Expression, ExpressionProblem]] = []
     for name, expression in family.back.items():
         try:

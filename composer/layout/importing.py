@@ -84,7 +84,7 @@ def _matches(family: Family, config: Config) -> bool:
 
 def _names(family: Family, config: Config, source: str) -> dict[str, Any]:
     """What the expressions of a family read: the configuration with its defaults, and named expressions."""
-    names: dict[str, Any] = {"c": {**family.file.defaults, **config}}
+    names: dict[str, Any] = {"c": {**family.file.defaults, **config}, "parts": family.parts}
     for name, expression in family.let.items():
         try:
             names[name] = expression.value(names)

@@ -21,15 +21,18 @@ class UnfilledError(Exception):
 
 
 class Template:
-    """Data with expressions in it, parsed once and filled as often as there are configurations."""
+    """Data with expressions in it, parsed once and filled as often as there are configurations.
+
+    An expression whose value is a template stands for what that one is filled with.
+    """
 
     def __init__(self, data: Any, path: Path, parse: Parse) -> None:
         self._path = path
-        self._tree = _parsed(data, path, parse)
+        self.tree = _parsed(data, path, parse)
 
     def expressions(self) -> Iterator[Expression]:
         """Every expression, in order."""
-        return _expressions(self._tree)
+        return _expressions(self.tree)
 
     def fill(self, names: Mapping[str, Any]) -> Any:
         """The data with every expression replaced by its value; a key whose value is `absent` is left out.
@@ -37,7 +40,7 @@ class Template:
         Raises `UnfilledError`.
         """
         failed: list[tuple[Path, Expression, ExpressionProblem]] = []
-        filled = _filled(self._tree, self._path, names, failed)
+        filled = _filled(self.tree, self._path, names, failed)
         if failed:
             raise UnfilledError(failed)
         return filled
@@ -66,10 +69,11 @@ def _expressions(tree: Any) -> Iterator[Expression]:
 def _filled(tree: Any, path: Path, names: Mapping[str, Any], failed: list[Any]) -> Any:
     if isinstance(tree, Expression):
         try:
-            return tree.present(names)
+            value = tree.present(names)
         except ExpressionProblem as problem:
             failed.append((path, tree, problem))
             return None
+        return _filled(value.tree, path, names, failed) if isinstance(value, Template) else value
     if isinstance(tree, dict):
         return dict(_entries(tree, path, names, failed))
     if isinstance(tree, list):

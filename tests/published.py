@@ -1,0 +1,90 @@
+"""Random small configurations of every family that is read, as transformers itself writes them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+
+Config = dict[str, Any]
+Draw = random.Random
+
+ROPES: list[Config] = [
+    {},
+    {"rope_type": "linear", "factor": 2.0},
+    {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
+    {
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    },
+]  # fmt: skip
+
+
+def rope(draw: Draw) -> Config:
+    """Rotary positions of any type that needs no list."""
+    return {**draw.choice(ROPES), "rope_theta": draw.choice([100.0, 10000.0])}
+
+
+def base(draw: Draw, vocab: int = 31) -> Config:
+    """What every configuration says."""
+    return {
+        "vocab_size": vocab, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": draw.choice([2, [2, 3]]),
+        "pad_token_id": draw.choice([0, None]), "tie_word_embeddings": draw.random() < 0.5,
+    }  # fmt: skip
+
+
+def ministral(draw: Draw) -> Config:
+    """Windows and full attention in any order."""
+    heads, layers = draw.choice([(4, 2), (4, 4), (2, 1)]), draw.randint(1, 7)
+    types = draw.choices(["full_attention", "sliding_attention"], k=layers)
+    return {
+        **base(draw), "model_type": "ministral", "hidden_size": 16, "intermediate_size": 24,
+        "num_hidden_layers": layers, "num_attention_heads": heads[0], "num_key_value_heads": heads[1],
+        "head_dim": draw.choice([4, 8]), "sliding_window": draw.choice([1, 3, 5]) if "sliding_attention" in types else 4096, "rope_parameters": rope(draw),
+        "hidden_act": draw.choice(["silu", "gelu"]), "rms_norm_eps": draw.choice([1e-5, 1e-6]),
+        "initializer_range": draw.choice([0.02, 0.1]), "attention_dropout": draw.choice([0.0, 0.1]),
+        "layer_types": types,
+    }  # fmt: skip
+
+
+FAMILIES: dict[str, Callable[[Draw], Config]] = {"ministral": ministral}
+
+
+def drawn(family: str, seed: int) -> Config:
+    """A configuration of a family."""
+    return FAMILIES[family](random.Random(f"{family} {seed}"))
+
+
+def theirs(config: Config) -> PreTrainedConfig:
+    """The configuration as transformers understands it."""
+    kept = {key: value for key, value in config.items() if key != "model_type"}
+    return AutoConfig.for_model(config["model_type"], **kept)
+
+
+def written(config: Config) -> Config:
+    """The configuration as transformers writes it, nothing left out."""
+    found: Config = json.loads(theirs(config).to_json_string(use_diff=False))
+    return found
+
+
+def empty(config: Config) -> PreTrainedModel:
+    """The model of transformers without numbers."""
+    auto: Any = AutoModelForCausalLM
+    with torch.device("meta"):
+        made: PreTrainedModel = auto.from_config(theirs(config))
+    return made
+
+
+def model(config: Config, seed: int = 0, head: bool = True) -> PreTrainedModel:
+    """A model of transformers with random numbers, none of them one that an initialisation gives."""
+    torch.manual_seed(seed)
+    auto: Any = AutoModelForCausalLM if head else AutoModel
+    made: PreTrainedModel = auto.from_config(theirs(config)).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.copy_(torch.randn(parameter.shape) * 0.3)
+    return made
