@@ -40,11 +40,12 @@ def base(draw: Draw, vocab: int = 31) -> Config:
 def ministral(draw: Draw) -> Config:
     """Windows and full attention in any order."""
     heads, layers = draw.choice([(4, 2), (4, 4), (2, 1)]), draw.randint(1, 7)
-    types = draw.choices(["full_attention", "sliding_attention"], k=layers)
+    sliding = "sliding_attention"
+    types = draw.choices(["full_attention", sliding], k=layers)
     return {
         **base(draw), "model_type": "ministral", "hidden_size": 16, "intermediate_size": 24,
         "num_hidden_layers": layers, "num_attention_heads": heads[0], "num_key_value_heads": heads[1],
-        "head_dim": draw.choice([4, 8]), "sliding_window": draw.choice([1, 3, 5]) if "sliding_attention" in types else 4096, "rope_parameters": rope(draw),
+        "head_dim": draw.choice([4, 8]), "sliding_window": draw.choice([1, 3, 5]) if sliding in types else 4096, "rope_parameters": rope(draw),
         "hidden_act": draw.choice(["silu", "gelu"]), "rms_norm_eps": draw.choice([1e-5, 1e-6]),
         "initializer_range": draw.choice([0.02, 0.1]), "attention_dropout": draw.choice([0.0, 0.1]),
         "layer_types": types,
