@@ -196,3 +196,17 @@ def test_a_weight_without_a_layout_is_kept_plain() -> None:
 def test_names_of_kernels() -> None:
     """The kernels that documentation lists."""
     assert sorted(KERNELS) == ["flash", "flex", "reference", "sdpa"]
+
+
+@torch.no_grad()
+def test_softcap() -> None:
+    """Capped scores, whole and cached: those of the recorded weights, and none of the plain ones."""
+    capped = model(SPEC.replace("head_dim: 8,", "head_dim: 8, softcap: 0.6,"))
+    tokens = ids()
+    whole = capped(tokens).logits
+
+    assert (whole - capped(tokens, output_attentions=True).logits).abs().max() < 1e-5 * whole.abs().max()
+    assert (model()(tokens).logits - whole).abs().max() > 1e-3 * whole.abs().max()
+    cache = capped.new_cache(2)
+    parts = [capped(part, past_key_values=cache).logits for part in tokens.split([9, 7, 1], 1)]
+    assert (torch.cat(parts, 1) - whole).abs().max() < 1e-5 * whole.abs().max()

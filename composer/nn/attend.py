@@ -35,18 +35,29 @@ class Kernel(Protocol):
 
 
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, at: At, *, sees: Sees, scale: float, dropout: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    at: At,
+    *,
+    sees: Sees,
+    scale: float,
+    dropout: float = 0.0,
+    softcap: float | None = None,
 ) -> Tensor:
     """Attention of q (B, H, T, E) over k, v (B, G, T, E) of this call and whatever the slot remembers.
 
     Returns (B, T, H * E).  `sees(query, key)` says which positions are visible; a `Causal` is fast.
-    Dropout is applied to the weights, so pass 0 outside training.
+    Dropout is applied to the weights, so pass 0 outside training.  With a `softcap` scores become
+    softcap * tanh(score / softcap), which no fused kernel computes.
     """
     keys = at.keys(k, v)
     if at.step.recording:
-        weights = attention_weights(q, keys, at.step, sees, scale)
+        weights = attention_weights(q, keys, at.step, sees, scale, softcap)
         at.record("attentions", in_order(weights, keys, at.step))
         out = weigh(weights, keys, dropout)
+    elif softcap is not None:
+        out = capped(q, keys, at.step, sees, scale, softcap, dropout)
     else:
         out = kernel(at.step.attention)(q, keys, at.step, sees, scale, dropout)
     return out.transpose(1, 2).flatten(2)
@@ -63,10 +74,14 @@ def visible(step: Step, keys: Keys, sees: Sees) -> Tensor:
     return seen[:, None]
 
 
-def attention_weights(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float) -> Tensor:
+def attention_weights(
+    q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, softcap: float | None = None
+) -> Tensor:
     """(B, H, T, S) softmax weights, in float32 and then in the dtype of q."""
     k = keys.values[0].repeat_interleave(q.shape[1] // keys.values[0].shape[1], dim=1)
     scores = (q @ k.transpose(2, 3)) * scale
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
     scores = scores.masked_fill(~visible(step, keys, sees), torch.finfo(scores.dtype).min)
     return scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype)
 
@@ -88,6 +103,25 @@ def weigh(weights: Tensor, keys: Keys, dropout: float) -> Tensor:
 def reference(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
     """Slow and obvious: every score, every weight."""
     return weigh(attention_weights(q, keys, step, sees, scale), keys, dropout)
+
+
+def capped(
+    q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, softcap: float, dropout: float
+) -> Tensor:
+    """Attention under a soft cap, `BLOCK` queries at a time; the heads of a group read its keys together."""
+    k, v = (t.unsqueeze(2) for t in keys.values)  # (B, G, 1, S, E)
+    mask = mask_of(step, keys, sees).unsqueeze(2)  # (B or 1, 1, 1, T, S)
+    outs = []
+    for queries, seen in zip(
+        q.unflatten(1, (k.shape[1], -1)).split(BLOCK, 3),
+        mask.expand(*mask.shape[:3], step.width, -1).split(BLOCK, 3),
+        strict=True,
+    ):
+        scores = torch.tanh((queries @ k.transpose(3, 4)) * scale / softcap) * softcap
+        scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
+        weights = scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype)
+        outs.append(F.dropout(weights, dropout) @ v)
+    return torch.cat(outs, 3).flatten(1, 2)
 
 
 def sdpa(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:

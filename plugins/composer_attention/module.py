@@ -33,5 +33,5 @@ class AttentionModule(Mixer):
             q, k = rotate(q, k, *at.step.rope(o.rope, self.width, self.site.max_position_embeddings))
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))  # (B, H or G, T, E)
         dropout = o.attention_dropout if self.training else 0.0
-        y = attend(q, k, v, at, sees=o.visibility, scale=self.scale, dropout=dropout)
+        y = attend(q, k, v, at, sees=o.visibility, scale=self.scale, dropout=dropout, softcap=o.softcap)
         return self.out(y, at)[0]

@@ -33,6 +33,9 @@ class Attention(Block):
     scale: float | None = Field(
         default=None, gt=0, description="Multiplies the scores; one over the root of head_dim when absent."
     )
+    softcap: float | None = Field(
+        default=None, gt=0, description="Scores become softcap * tanh(score / softcap); null leaves them."
+    )
     attention_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="Share of attention weights dropped in training."
     )
