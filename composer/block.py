@@ -121,6 +121,7 @@ class Slot(Frozen):
     kind: Literal["kv", "recurrent"] = "kv"
     tensors: dict[str, tuple[int, ...]]
     window: int | None = None
+    reads: int = Field(default=0, description="Width of what a recurrent block reads; the plan fills it in.")
 
     @property
     def elements(self) -> int:
@@ -133,10 +134,15 @@ class Slot(Frozen):
             return max_length
         return min(max_length, self.window - 1 + max(1, rollback))
 
+    def logged(self, max_length: int | None, rollback: int) -> int:
+        """How many inputs of a recurrent block are kept for a row, to go back `rollback` tokens."""
+        return 2 * rollback if max_length is None else min(max_length, 2 * rollback)
+
     def bytes(self, max_length: int, rollback: int, element_size: int) -> int:
-        """Bytes of one row, as allocated."""
+        """Bytes of one row, as allocated; to go back, a recurrent slot keeps a second state and inputs."""
         if self.kind == "recurrent":
-            return 4 * self.elements
+            states = 4 * self.elements * (2 if rollback else 1)
+            return states + self.logged(max_length, rollback) * self.reads * element_size
         return self.elements * self.capacity(max_length, rollback) * element_size
 
 

@@ -37,6 +37,14 @@ class MixerPlan:
     declared: Declared
     trunk: Trunk | None = None
 
+    @property
+    def slot(self) -> Slot | None:
+        """What the block remembers here."""
+        slot = self.declared.slot
+        if slot is None or slot.kind == "kv":
+            return slot
+        return slot.model_copy(update={"reads": self.site.reads})
+
     def flops(self, context: int) -> int | None:
         """FLOPs of one token as the last of `context`, linears included; None where the block cannot say."""
         own = self.block.flops(self.site, context)
@@ -185,7 +193,7 @@ class LayerPlan:
 
     def slots(self) -> dict[str, Slot]:
         """What the layer remembers, by the path of the block that declares it."""
-        return {path: mixer.declared.slot for path, mixer in self.mixers() if mixer.declared.slot}
+        return {path: mixer.slot for path, mixer in self.mixers() if mixer.slot}
 
     def parameters(self) -> Parameters:
         """Every parameter that the layer owns, by its name inside the layer."""

@@ -50,9 +50,8 @@ class Held:
         self._snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
 
     def _memory(self, slot: Slot) -> KeyValues | States:
-        if slot.kind == "recurrent":
-            return States(slot, self.progress, self.device)
-        return KeyValues(slot, self.progress, self.max_length, self.allowed, self.dtype, self.device)
+        kind = States if slot.kind == "recurrent" else KeyValues
+        return kind(slot, self.progress, self.max_length, self.allowed, self.dtype, self.device)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_snapshots": None}  # a copy has none of its own
@@ -121,7 +120,11 @@ class Held:
 
     def commit(self, step: Step) -> None:
         """Count the tokens of a finished call; the only place where lengths grow."""
-        self.progress.commit(step.counts, self.progress.anchors)
+        room = next((slot.room for slot in self.memories() if isinstance(slot, States)), 0)
+        anchors: Sequence[int] = self.progress.anchors
+        if room:
+            anchors = self.progress.advance(step.counts, self.allowed, room).anchors
+        self.progress.commit(step.counts, anchors)
 
     def poison(self, error: BaseException) -> None:
         """Mark the cache as unusable after a call that raised between its first and last layer."""

@@ -18,8 +18,9 @@ from composer.chain import BranchPlan, Chain, LayerPlan, MixerPlan, Trunk
 from .adapters import Adapter, AdapterTree
 from .functional import layer_norm, rms_norm
 from .linears import Leaf, LinearGroup
+from .replay import run
 from .slots import Keys, KeyValues, own_keys
-from .states import States, zeros
+from .states import Live, States, zeros
 from .step import Step
 
 Record = Callable[[str, Tensor], None]
@@ -36,7 +37,7 @@ class At:
     def __init__(
         self,
         step: Step,
-        slot: Memory | None = None,
+        slot: Memory | Live | None = None,
         record: Record | None = None,
         adapters: Adapters = NONE,
         declared: Slot | None = None,
@@ -67,13 +68,17 @@ class At:
         if self.slot is None:
             assert self._declared is not None, "the block declares no slot"
             return zeros(self._declared, self.step.embedded.shape[0], self.step.device)
-        assert isinstance(self.slot, States), "the block declares another kind of slot"
-        return self.slot.tensors
+        assert isinstance(self.slot, Live), "the block declares another kind of slot"
+        return self.slot.read()
 
     def remember(self, **state: Tensor) -> None:
         """Keep the state behind the real tokens of this call, where memory is wanted."""
-        if isinstance(self.slot, States):
+        if isinstance(self.slot, Live):
             self.slot.write(state)
+
+    def over(self, step: Step, states: Live) -> At:
+        """What the block sees as the same use of it in another call, with other states."""
+        return At(step, states, None, self._adapters, self._declared)
 
     def adapters_of(self, group: str) -> tuple[Adapter, ...]:
         """What this use adds to the linears called `group`."""
@@ -150,7 +155,7 @@ class ChainModule(nn.Module):
     def _mix(self, branch: BranchPlan, x: Tensor, use: Use) -> Tensor:
         if branch.norm:
             x = self._norm(branch, "", x)
-        outs = [self._block(mixer, use)(x, use.at(mixer)) for mixer in branch.mixers]
+        outs = [run(self._block(mixer, use), x, use.at(mixer)) for mixer in branch.mixers]
         out = outs[0] if len(outs) == 1 else torch.stack(outs).sum(0)
         if branch.post:
             out = self._norm(branch, "-post", out)

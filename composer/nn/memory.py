@@ -84,6 +84,10 @@ class Memory:
         with torch.inference_mode(False):
             return {name: view.clone() for name, view in self.used(longest).items()}
 
+    def saved(self) -> dict[str, Tensor]:
+        """What counts, in tensors of its own, with zeros where no row remembers anything."""
+        return self.copied(self.longest(self.progress))
+
     def to(self, device: torch.device) -> None:
         """Move everything."""
         with torch.inference_mode(False):

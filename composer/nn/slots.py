@@ -110,6 +110,14 @@ class KeyValues(Memory):
         """The buffer up to the longest row; all of a ring that has turned."""
         return {name: tensor[:, :, :longest] for name, tensor in self.tensors.items()}
 
+    def saved(self) -> dict[str, Tensor]:
+        """What a buffer has beyond the end of a shorter row is nothing."""
+        copies = super().saved()
+        for row, length in enumerate(self.progress.lengths if self.appends else ()):
+            for tensor in copies.values():
+                tensor[row, :, length:] = 0
+        return copies
+
     def _zeros(self, rows: int, room: int) -> dict[str, Tensor]:
         with torch.inference_mode(False):  # a cache that is made in that mode may be used outside it
             return {

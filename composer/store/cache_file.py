@@ -76,16 +76,12 @@ def load_cache(path: str | os.PathLike[str], model: Model) -> HybridCache:
 
 
 def contents(cache: HybridCache) -> dict[str, torch.Tensor]:
-    """Every tensor by name, as far as it counts; what a shorter row has beyond its end is 0."""
-    found = {}
-    for number, path, slot in cache.named_slots():
-        for name, view in slot.used(slot.longest(cache.progress)).items():
-            tensor = view.clone()
-            if slot.appends:
-                for row, length in enumerate(cache.lengths):
-                    tensor[row, :, length:] = 0
-            found[f"layers.{number}.{path}.{name}"] = tensor
-    return found
+    """Every tensor by name, as far as it counts."""
+    return {
+        f"layers.{number}.{path}.{name}": tensor
+        for number, path, slot in cache.named_slots()
+        for name, tensor in slot.saved().items()
+    }
 
 
 def memory_of(plan: Plan, dtype: torch.dtype, max_length: int | None, rollback: int) -> dict[str, Any]:

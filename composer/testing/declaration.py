@@ -49,7 +49,7 @@ def initialisation(bench: Bench) -> None:
     """Every parameter names a kind that a spec's `init` can hold, and is drawn as that says."""
     draws = dict(INIT)
     for name, param in bench.declared.parameters():
-        named = re.fullmatch(r"[a-z][a-z0-9_-]*", param.init)
+        named = re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", param.init)
         expect(named, f"{name} is drawn as {param.init!r}, which is no name for a kind of tensor")
         draws.setdefault(param.init, Draw(distribution="uniform", mean=0.5, spread=0.25))
     model = build(bench.plan_with(draws), seed=0)
@@ -78,6 +78,7 @@ def memory(bench: Bench) -> None:
     size = bench.plan.cache_bytes(bench.tokens, batch=2, rollback=2, element_size=4)
     expect(cache.nbytes == size, f"it takes {cache.nbytes} bytes, declared {size}")
     used: list[Any] = []
+    cache = model.new_cache(2, max_length=bench.tokens)
     for kept in cache.slots[0].values():
         if isinstance(kept, KeyValues):
             watch(kept, used)
@@ -110,7 +111,7 @@ def watch_state(slot: States, used: list[Any]) -> None:
     def noted(new: Mapping[str, Tensor]) -> None:
         used.append(new)
         found = {name: tuple(value.shape) for name, value in new.items()}
-        said = {name: tuple(value.shape) for name, value in slot.tensors.items()}
+        said = {name: tuple(value.shape) for name, value in slot.read().items()}
         expect(found == said, f"it remembers tensors of shapes {found}, declared {said}")
         write(new)
 
