@@ -1,7 +1,7 @@
 # Short names for those who have make; every line works without it.
 PYTHON = .venv/bin/python
 
-.PHONY: demo test prove lint types check
+.PHONY: demo test prove lint types check docs
 
 demo test prove:
 	python3 bootstrap.py $@
@@ -15,3 +15,6 @@ types:
 
 check:
 	.ci/run
+
+docs:
+	$(PYTHON) docs/make_models.py

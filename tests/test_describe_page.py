@@ -1,0 +1,272 @@
+"""docs/models: the pages are those of the shipped specs, and every number on them is one of the plan's."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+import composer
+from composer import Plan
+from composer.describe.page import model_page, model_pages
+from composer.describe.strip import WIDTH, strip_svg
+from composer.shipped import shipped_specs
+
+DOCS = Path(__file__).parents[1] / "docs"
+SVG = "{http://www.w3.org/2000/svg}"
+
+RIDERS = """
+composer: 1
+name: riders
+vocab_size: 64
+hidden_size: 16
+norm: {kind: rms, eps: 1.0e-5}
+pattern: PATTERN
+blocks:
+  near: {kind: attention, num_attention_heads: 2, sliding_window: 4}
+  far: {extends: near, sliding_window: null}
+  feed: {kind: mlp, intermediate_size: 8, hidden_act: silu}
+  rider: {branches: [{norm: rms, mix: far}, {norm: rms, mix: feed}]}
+"""
+
+
+@cache
+def shipped(name: str) -> Plan:
+    """The plan of a shipped spec."""
+    return composer.resolve(composer.read_spec(name))
+
+
+@cache
+def tables(name: str) -> dict[str, list[list[str]]]:
+    """The tables of a page by their first title, as rows of cells."""
+    found: dict[str, list[list[str]]] = {}
+    for block in model_page(shipped(name)).split("\n\n"):
+        if block.startswith("|"):
+            titles, _, *rows = (
+                [c.strip() for c in line.strip("|").split(" | ")] for line in block.split("\n")
+            )
+            found[titles[0].strip("| ")] = rows
+    return found
+
+
+def whole(text: str) -> int:
+    """A number with thousands separated."""
+    return int(text.replace(",", ""))
+
+
+def span(text: str) -> int:
+    """How many layers `3..7` or `3` are."""
+    first, _, last = text.partition("..")
+    return int(last or first) - int(first) + 1
+
+
+def test_pages_are_fresh() -> None:
+    """Every file is what the specs give now, and there is no other; COMPOSER_GOLDEN=1 writes them anew."""
+    if os.environ.get("COMPOSER_GOLDEN") == "1":
+        runpy.run_path(str(DOCS / "make_models.py"), run_name="__main__")
+    found = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "models").iterdir()}
+
+    assert model_pages(map(shipped, shipped_specs())) == found
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_counts(name: str) -> None:
+    """Parts add up to the whole, each once and once for each use; so do the layers and what is outside them."""
+    plan, parameters = shipped(name), shipped(name).parameters()
+    *parts, total = tables(name)["part"]
+    layers = tables(name)["layers"]
+    outside = sum(param.count for key, param in parameters.items() if not key.startswith("layers."))
+
+    assert [plan.parameter_count, plan.used_parameter_count] == [whole(total[2]), whole(total[4])]
+    assert whole(total[2]) == sum(whole(row[2]) for row in parts)
+    assert whole(total[4]) == sum(whole(row[4]) for row in parts)
+    assert [f"{100 * whole(row[2]) / plan.parameter_count:.1f} %" for row in parts] == [
+        row[3] for row in parts
+    ]
+    assert plan.parameter_count == outside + sum(span(row[0]) * whole(row[4]) for row in layers)
+    assert len(plan.layers) == sum(span(row[0]) for row in layers)
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_each_part(name: str) -> None:
+    """A part has the tensors of its blocks, by an independent walk over the plan."""
+    plan, shown = shipped(name), {row[0]: whole(row[4]) for row in tables(name)["part"]}
+    expected: dict[str, int] = {}
+    for layer in plan.layers:
+        for _, mixer in layer.mixers():
+            key = f"`{mixer.word}`"
+            expected[key] = expected.get(key, 0) + sum(p.count for _, p in mixer.declared.parameters())
+    table = sum(p.count for key, p in plan.parameters().items() if re.match("embed|positions|project", key))
+    head = sum(p.count for key, p in plan.parameters().items() if key.startswith("head."))
+
+    assert expected == {key: value for key, value in shown.items() if key.startswith("`")}
+    assert [table, head] == [shown["embedding"], shown["head"]]
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_costs(name: str) -> None:
+    """Cache bytes and FLOPs at every length, and those of the layers add up to the longest."""
+    plan, rows = shipped(name), tables(name)["tokens"]
+    most, layers = whole(rows[-1][0]), tables(name)["layers"]
+
+    assert most == plan.sizes.max_position_embeddings
+    for tokens, held, _, flops, _ in rows:
+        assert [plan.cache_bytes(whole(tokens)), plan.flops(whole(tokens))] == [whole(held), whole(flops)]
+    assert plan.cache_bytes(most) == sum(span(row[0]) * whole(row[6]) for row in layers)
+    outside = plan.flops(most) - sum(span(row[0]) * whole(row[5]) for row in layers)  # type: ignore[operator]
+    assert outside == outside_flops(plan)
+
+
+def outside_flops(plan: Plan) -> int:
+    """The head and the maps to and from a token table of another width."""
+    matrices = [p for key, p in plan.parameters().items() if key.startswith("project_")]
+    table = plan.parameters()["embed.weight"]
+    return 2 * (table.count + sum(p.count for p in matrices))
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_facts_and_weights(name: str) -> None:
+    """The facts at the top, and the shape of every tensor in the list."""
+    plan, facts = shipped(name), dict(tables(name)[""])
+    parameters = plan.parameters()
+
+    assert facts["parameters"].startswith(f"{plan.parameter_count:,} (")
+    assert facts["parameters"].endswith("as published")
+    assert [f"{plan.sizes.hidden_size:,}", f"{plan.sizes.vocab_size:,}", f"{len(plan.layers):,}"] == [
+        facts[key] for key in ("width of the stream", "vocabulary", "layers")
+    ]
+    assert f"{2 * plan.parameter_count:,} bytes" == facts["weights in bfloat16"].split(" (")[0] or any(
+        param.dtype != "model" for param in parameters.values()
+    )
+    for row in tables(name)["parameter"]:
+        shape = tuple(map(whole, row[1].split(" × "))) if row[1] != "one number" else ()
+        assert parameters[row[0].strip("`")].shape == shape
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_options(name: str) -> None:
+    """What stands in the table of blocks is every option that a block of the plan has."""
+    plan = shipped(name)
+    expected = {(m.word, tuple(facts_of(m.block.model_dump(mode="json")))) for m in mixers(plan)}
+    shown = {(r[0].strip("`"), tuple(re.findall(r"(\w+) `(.*?)`", r[4]))) for r in tables(name)["block"]}
+
+    assert expected == shown
+
+
+def mixers(plan: Plan) -> Iterator[Any]:
+    """Every block at its place."""
+    for layer in plan.layers:
+        yield from (mixer for _, mixer in layer.mixers())
+
+
+def facts_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Options as text: groups in braces, words of YAML."""
+    for key, value in options.items():
+        if value is not None:
+            yield key, text_of(value)
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(": ".join(pair) for pair in facts_of(value)) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(text_of, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# ---------------------------------------------------------------- sentences and pictures
+
+
+def riders(pattern: str, **changes: Any) -> Plan:
+    """A plan with this pattern."""
+    return composer.resolve(composer.read_spec(RIDERS.replace("PATTERN", f'"{pattern}"'), **changes))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        ("near", "The only layer is `near`."),
+        ("near×5", "All 5 layers are `near`."),
+        ("near×5, far", "6 layers: `near` 5 times, then `far`."),
+        ("(far, near×3)×9", "36 layers: `far`, then `near` 3 times; these 4 stand 9 times."),
+        ("(near×5, far)×2, near×2", "14 layers: `near` 5 times, then `far`; these 6 stand twice, and the first 2 of "
+         "them once more."),
+        ("near×2+rider", "All 2 layers are `near`. `rider` rides on layer 1: it runs before the layer, and what it "
+         "returns is added to what the layer reads first, not to the stream."),
+    ],
+)  # fmt: skip
+def test_a_pattern_in_a_sentence(pattern: str, sentence: str) -> None:
+    """What the layers are, in the fewest words."""
+    assert sentence in model_page(riders(pattern)).split("\n\n")
+
+
+def test_an_irregular_pattern_in_a_sentence() -> None:
+    """Where runs are many, the rarer words are told by their places."""
+    page = model_page(riders("near×3, far, near×2, far, near×4, far, near, far, near×5, feed"))
+
+    assert "20 layers: `near`, but `far` at 3, 6, 11 and 13 and `feed` at 19." in page
+
+
+def test_formulas() -> None:
+    """What a layer and its guest do to the stream."""
+    page = model_page(riders("near×2+rider"))
+
+    assert "near   x = x + near(rms(x))\n" in page
+    assert "rider  y = x\n       y = y + far(rms(y))\n       y = y + feed(rms(y))\n       rider = y\n" in page
+
+
+def cells(svg: str) -> list[tuple[str, dict[str, str]]]:
+    """Every cell of a strip: what it says, and where it stands."""
+    rects = ElementTree.fromstring(svg).iter(f"{SVG}rect")
+    return [(str(rect[0].text), rect.attrib) for rect in rects if len(rect)]
+
+
+@pytest.mark.parametrize("count", [1, 3, 32, 81, 100, 250])
+def test_a_strip_has_a_cell_for_each_layer(count: int) -> None:
+    """In order, inside the picture, without overlap, on as many lines as it takes."""
+    found = cells(strip_svg(riders(f"near×{count}")))
+    places = [(float(at["y"]), float(at["x"]), float(at["width"])) for _, at in found]
+
+    assert [f"layer {index}: near" for index in range(count)] == [told for told, _ in found]
+    assert sorted(places) == places
+    assert all(x >= 0 and width > 4 and x + width <= WIDTH for _, x, width in places)
+    assert all(a[0] < b[0] or a[1] + a[2] < b[1] for a, b in zip(places, places[1:], strict=False))
+
+
+def test_guests_stand_above_their_hosts() -> None:
+    """At the same place, in another colour, and both are in the legend with how often they run."""
+    svg = strip_svg(riders("near×6+rider, near×2, far"))
+    found = dict(cells(svg))
+    host, guest = found["layer 5: near"], found["layer 5: rider"]
+
+    assert (host["x"], host["width"]) == (guest["x"], guest["width"])
+    assert float(guest["y"]) + float(guest["height"]) <= float(host["y"])
+    assert 3 == len({each["fill"] for each in found.values()})
+    for line in (
+        "near: attention, window 4 · 8 times",
+        "far: attention · once",
+        "rider: attention; mlp · once",
+    ):
+        assert line in svg
+
+
+def test_layers_of_one_word_with_other_options_have_another_colour() -> None:
+    """A word whose options differ at some layers is told apart."""
+    found = dict(cells(strip_svg(riders("near, near(sliding_window=2)"))))
+
+    assert found["layer 0: near"]["fill"] != found["layer 1: near"]["fill"]
+
+
+def test_names_are_escaped() -> None:
+    """A name that looks like markup stays text."""
+    svg = strip_svg(riders("near", set=["name='<b>&'"]))
+
+    assert "<b>" not in svg
+    assert "<b>&: 1 layers" == ElementTree.fromstring(svg)[0].text
