@@ -3,6 +3,8 @@
 @pytest.mark.parametrize("check", composer.testing.contract_checks())
 def test_my_block(check):
     composer.testing.check_block(MyBlock(size=3), checks=[check])
+
+and `verify`, which holds a whole model to its plan and every way to compute it to the same numbers.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from composer.errors import PluginError, Problem, did_you_mean, fail
 
 from . import declaration, module, sequence
 from .bench import Bench, first_line
+from .verify_rows import Row, Verification
+from .verifying import verify
 
-__all__ = ["SITE", "ContractError", "check_block", "contract_checks"]
+__all__ = ["SITE", "ContractError", "Row", "Verification", "check_block", "contract_checks", "verify"]
 
 Check = Callable[[Bench], None]
 

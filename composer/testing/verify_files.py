@@ -1,0 +1,69 @@
+"""What is saved is loaded again the same, in our own layout and in the published one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from composer.errors import ComposerError, WeightsError
+from composer.nn import Model
+from composer.store import load, save
+
+from .bench import first_line
+from .verify_rows import Row, counted, judged, unchecked
+from .verify_sequence import Sequences, apart
+from .verify_subject import Subject, gigabytes
+
+Layout = Literal["composer", "hf"]
+CHECKS: dict[Layout, str] = {"composer": "saved, own layout", "hf": "saved, published layout"}
+COMPARED = "every tensor and the logits with those after saving and loading"
+
+
+def saved_row(subject: Subject, folder: Path, layout: Layout) -> Row:
+    """Save the model into a new folder and load it from there."""
+    check = CHECKS[layout]
+    why = (
+        subject.missing
+        or subject.short_of(subject.needs + subject.weight_bytes)
+        or full(subject, folder.parent)
+    )
+    if why or subject.model is None:
+        return unchecked(check, COMPARED, why)
+    subject.progress(check)
+    try:
+        save(subject.model, folder, layout=layout)
+    except WeightsError as error:  # no family, or one that cannot say this
+        return unchecked(check, COMPARED, error.problems[0].message)
+    try:
+        own = layout == "composer"
+        again = load(
+            folder, spec=subject.plan if own else None, head=subject.plan.head.kind, dtype=subject.dtype
+        )
+        return same(subject, subject.model, again, check)
+    except Exception as error:
+        problem = error.problems[0].message if isinstance(error, ComposerError) else first_line(error)
+        return Row(check, COMPARED, "WRONG", f"it raised {type(error).__name__}: {problem}")
+
+
+def same(subject: Subject, model: Model, again: Model, check: str) -> Row:
+    """Every tensor to the bit, and the same logits."""
+    before, after = dict(model.named_parameters()), dict(again.named_parameters())
+    names = dict.fromkeys([*before, *after])
+    wrong = [name for name in names if name not in before or name not in after]
+    wrong += [name for name in names if name not in wrong and not torch.equal(before[name], after[name])]
+    if wrong:
+        return counted(check, COMPARED, [f"{name} is another" for name in wrong])
+    one, other = Sequences(subject, model), Sequences(subject, again)
+    difference = apart(other.run(one.text), one.expected)
+    return judged(
+        check, COMPARED, difference, one.allowed, why="the tensors are the same, the logits are not"
+    )
+
+
+def full(subject: Subject, scratch: Path) -> str:
+    """Why there is no room for a copy on disk; empty where there is."""
+    free, needed = shutil.disk_usage(scratch).free, subject.weight_bytes * 5 // 4
+    return "" if needed <= free else f"needs {gigabytes(needed)} of disk, {gigabytes(free)} are free"

@@ -1,0 +1,172 @@
+"""Verification can fail: what is wrong on purpose is named by the row that is about it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import composer
+from composer import Plan
+from composer.testing import verify
+
+from ..contract import liars
+
+SPEC = """
+composer: 1
+name: lying
+vocab_size: 40
+hidden_size: 16
+norm: {kind: rms, eps: 1.0e-5}
+pattern: liar×2
+blocks:
+  liar: {kind: honest}
+init:
+  linear: {distribution: normal, spread: 0.2}
+  bias: {distribution: normal, spread: 0.2}
+"""
+
+# What each lie must break, whatever else it breaks.
+LIES: dict[str, str] = {
+    "SaysShorterWindow": "cached, one by one",
+    "SaysNoSlot": "cached, chunks",
+    "LooksFurther": "cached, one by one",
+    "StartsAtZero": "cached, chunks",
+    "CountsFromTheEnd": "padding, right",
+    "MixesRows": "padding, left",
+    "IgnoresSegments": "packing",
+    "CountsItself": "padding, right, then on",
+    "KernelDependent": "kernels",
+    "Narrower": "parameters",
+    "Renamed": "parameters",
+    "Reordered": "parameters",
+    "Raises": "cached, whole",
+}
+
+
+def plan_of(lie: str) -> Plan:
+    """Two layers of a block that tells one lie, or of the honest one."""
+    block = liars.OPTIONS.get(lie, liars.Honest)
+    plugin = ModuleType("liar")
+    plugin.composer_blocks = composer.hookimpl(lambda: [block])  # type: ignore[attr-defined]  # what a file would hold
+    told = "" if lie in liars.OPTIONS else lie
+    spec = composer.read_spec(SPEC.replace("honest}", f"honest, lie: '{told}'}}"))
+    return composer.resolve(spec, composer.catalog(plugin))
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lying_block_is_caught(lie: str) -> None:
+    """By the row that is about it."""
+    found = verify(plan_of(lie), tokens=16)
+
+    assert LIES[lie] in [row.check for row in found if row.verdict == "WRONG"]
+    assert not found.ok
+
+
+def test_the_honest_block_passes() -> None:
+    """The block that the lies are made from."""
+    assert 0 == verify(plan_of(""), tokens=16).count("WRONG")
+
+
+def test_a_parameter_that_is_miscounted() -> None:
+    """Its name, what is built and what is counted."""
+    (row,) = (row for row in verify(plan_of("Narrower"), limit=1) if row.check == "parameters")
+
+    assert (3, 0, "WRONG") == (row.difference, row.allowed, row.verdict)
+    assert "layers.0.mixer.out.o.weight has shape (15, 12), counted (16, 12)" in row.why
+
+
+def test_a_block_that_raises() -> None:
+    """Its own words stand in the rows."""
+    rows = [row for row in verify(plan_of("Raises"), tokens=16) if row.verdict == "WRONG"]
+
+    assert {"it raised ZeroDivisionError: division by zero"} == {row.why for row in rows}
+
+
+# ---------------------------------------------------------------- damaged folders
+
+
+Tensors = dict[str, torch.Tensor]
+
+
+def without_one(tensors: Tensors) -> None:
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+
+
+def with_another(tensors: Tensors) -> None:
+    tensors["model.layers.9.mlp.up_proj.weight"] = torch.zeros(3)
+
+
+def not_finite(tensors: Tensors) -> None:
+    tensors["model.norm.weight"][3] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (without_one, "model.layers.1.mlp.up_proj.weight"),
+        (with_another, "model.layers.9.mlp.up_proj.weight"),
+        (not_finite, "model.norm.weight"),
+    ],
+)
+def test_a_damaged_folder(damage: Callable[[Tensors], None], says: str, tmp_path: Path) -> None:
+    """A tensor that is missing, one too many, one that is no number: named, and nothing else was checked."""
+    folder = Path(shutil.copytree(composer_folder(), tmp_path / "model"))
+    tensors: dict[str, Any] = dict(load_file(folder / "model.safetensors"))
+    damage(tensors)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    found = verify(folder)
+    (row,) = (row for row in found if row.verdict == "WRONG")
+
+    assert "weights complete" == row.check
+    assert says in row.why
+    assert {"the weights could not be loaded"} == {row.why for row in found if row.verdict == "not checked"}
+    assert 2 == found.count("ok")
+
+
+def composer_folder() -> Path:
+    """The shipped weights, whose tensors have published names."""
+    from composer.shipped import specs_folder
+
+    return specs_folder() / "pocket-mistral"
+
+
+def test_another_librarys_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that the other library reads differently are not equal logits."""
+    from composer.testing import verify_other
+
+    real = verify_other.Library.model
+
+    def other(self: Any, attention: str) -> Any:
+        model, loose = real(self, attention)
+        model.model.norm.weight.data[0] *= 1.01
+        return model, loose
+
+    monkeypatch.setattr(verify_other.Library, "model", other)
+    rows = [row for row in verify("pocket-mistral", tokens=16) if row.verdict == "WRONG"]
+
+    assert ["equal logits"] == [row.check for row in rows]
+
+
+def test_files_that_lose_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded tensor that is not the saved one is named."""
+    from composer.testing import verify_files
+
+    real = verify_files.load
+
+    def losing(*given: Any, **more: Any) -> Any:
+        model = real(*given, **more)
+        with torch.no_grad():
+            model.norm.weight[0] += 1
+        return model
+
+    monkeypatch.setattr(verify_files, "load", losing)
+    rows = [row for row in verify(plan_of(""), tokens=16) if row.verdict == "WRONG"]
+
+    assert [("saved, own layout", "norm.weight is another")] == [(row.check, row.why) for row in rows]
