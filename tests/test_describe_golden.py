@@ -127,5 +127,9 @@ def test_no_number_comes_from_the_host(name: str) -> None:
 
 def drawn(draw: Any) -> bool:
     """Whether a distribution says all its numbers."""
-    needed = {"mean"} if draw.distribution == "constant" else {"mean", "spread"}
-    return needed <= draw.model_fields_set
+    needed = {
+        "constant": {"mean"},
+        "log_range": set(),
+        "log_uniform_softplus": {"low", "high", "floor"},
+    }
+    return needed.get(draw.distribution, {"mean", "spread"}) <= draw.model_fields_set
