@@ -52,7 +52,21 @@ def ministral(draw: Draw) -> Config:
     }  # fmt: skip
 
 
-FAMILIES: dict[str, Callable[[Draw], Config]] = {"ministral": ministral}
+def opt(draw: Draw) -> Config:
+    """Norms on either side, projections, biases, dropouts."""
+    before, width = draw.random() < 0.6, draw.choice([8, 16])
+    return {
+        **base(draw), "model_type": "opt", "hidden_size": width, "ffn_dim": draw.choice([12, 20]),
+        "num_hidden_layers": draw.randint(1, 4), "num_attention_heads": draw.choice([1, 2, 4]),
+        "do_layer_norm_before": before, "_remove_final_layer_norm": before and draw.random() < 0.3,
+        "word_embed_proj_dim": draw.choice([width, width, 6, 24]), "dropout": draw.choice([0.1, 0.0]),
+        "attention_dropout": draw.choice([0.0, 0.2]), "activation_function": draw.choice(["relu", "gelu"]),
+        "layerdrop": draw.choice([0.0, 0.1]), "init_std": draw.choice([0.02, 0.05]),
+        "enable_bias": draw.random() < 0.7, "layer_norm_elementwise_affine": draw.random() < 0.8,
+    }  # fmt: skip
+
+
+FAMILIES: dict[str, Callable[[Draw], Config]] = {"ministral": ministral, "opt": opt}
 
 
 def drawn(family: str, seed: int) -> Config:

@@ -55,16 +55,20 @@ class RowEntry(Frozen):
         default=[],
         description="What `{part}` in our name stands for: the tensor holds these, one behind the other.",
     )
+    each: list[str] = Field(
+        default=[], description="What `{part}` in both names stands for where every part has its own tensor."
+    )
     when: WhenEntry = Field(default=WhenEntry(), description="Where the row holds.")
 
     def rows(self, ours: str) -> Iterator[Row]:
         """One row for each part."""
-        names = (self.names,) if isinstance(self.names, str) else tuple(self.names)
+        names = [self.names] if isinstance(self.names, str) else self.names
         op = Op("transpose") if self.op == "transpose" else self.op.op() if self.op else None
         when = When(**self.when.model_dump())
         split = tuple(ours.replace("{part}", part) for part in self.split)
-        for name in split or (ours,):
-            yield Row(name, names, self.tied, op, split, when)
+        for part in self.each or self.split or [""]:
+            theirs = tuple(name.replace("{part}", part) for name in names)
+            yield Row(ours.replace("{part}", part), theirs, self.tied, op, split, when)
 
 
 Entry = str | RowEntry | list[RowEntry]

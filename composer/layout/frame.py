@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..block import Block
+from ..chain import Chain, MixerPlan
 from ..plan import Plan
 
 
@@ -47,14 +48,19 @@ class Frame:
 
 def frame_of(plan: Plan) -> Frame:
     """The frame of a plan."""
-    return Frame(
-        words=tuple(layer.word for layer in plan.layers),
-        guests=tuple(tuple(layer.guests) for layer in plan.layers),
-        uses=getattr(plan, "uses", {}),
-        blocks={
-            f"layers.{layer.index}.{path}.": mixer.block
-            for layer in plan.layers
-            for path, mixer in layer.mixers()
-        },
-        head=plan.head.kind,
-    )
+    blocks = {
+        _home(f"layers.{layer.index}.{prefix}", chain, mixer): mixer.block
+        for layer in plan.layers
+        for prefix, chain in layer.chains()
+        for mixer in chain.mixers
+    }
+    words = tuple(layer.word for layer in plan.layers)
+    guests = tuple(tuple(layer.guests) for layer in plan.layers)
+    return Frame(words, guests, plan.uses, blocks, plan.head.kind)
+
+
+def _home(prefix: str, chain: Chain, mixer: MixerPlan) -> str:
+    """What the names of a block's parameters begin with, where the chain's own begin with `prefix`."""
+    if mixer.trunk:
+        return mixer.trunk.prefix
+    return f"{chain.trunk.prefix if chain.trunk else prefix}{mixer.path}."
