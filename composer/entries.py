@@ -11,7 +11,7 @@ from .assignments import ENTRY, Assignment
 from .assignments import FILE as ASSIGNED
 from .errors import Path, Problem, SpecError, did_you_mean, dotted
 from .origins import Origins, merge
-from .pattern import Word
+from .pattern import Row
 from .plugins import Catalog
 from .source.syntax import MAX_SHOWN, not_shown
 from .spec import BlockEntry, Branch, Spec
@@ -82,16 +82,17 @@ class Entries:
 
     def check_names(self) -> None:
         """Every name that a spec mentions outside the pattern is a block of it."""
+        self.check_tracks()
         for name in self.spec.final:
             self.check_final(name)
         for name, entry in self.spec.blocks.items():
-            self.check_name(name)
+            self.check_name(name, ("blocks", name))
             if entry.branches is None:
                 self.check_kind(name, entry)
             else:
                 self.check_composite(name, entry, entry.branches)
         for number, branch in enumerate(self.spec.layer or ()):
-            self.check_branch(branch, ("layer", number), "mixer")
+            self.check_branch(branch, ("layer", number), *self.spec.tracks)
         self.check_repeats(self.spec.layer or (), ("layer",))
         if self.spec.remainder == "truncate" and self.spec.layers is None:
             message = "without 'layers' a pattern has no remainder to truncate"
@@ -103,24 +104,41 @@ class Entries:
             for key in self.spec.final[name]:
                 self.no_options(name, key, ("final", name, key))
 
-    def check_mixer(self, words: Sequence[Word]) -> None:
-        """The spec's layer has a place for the words of the pattern that have no branches of their own."""
-        layer = self.spec.layer
-        if layer is None or any("mixer" in branch.mixes for branch in layer):
-            return
-        for word in words:
-            if word.name in self.spec.blocks and not self.spec.blocks[word.name].branches:
-                message = (
-                    f"no branch of the layer mixes `mixer`, so the pattern's {word.name!r} stands nowhere"
+    def check_tracks(self) -> None:
+        """A track has a name that a branch can mix and no block has."""
+        for name in self.spec.pattern if isinstance(self.spec.pattern, dict) else ():
+            path: Path = ("pattern", name)
+            if name in self.spec.blocks:
+                message = f"{name!r} is a block, and a track needs a name of its own"
+                self.report(
+                    "E345", message, path, "call it ffn, or whatever its words do in a layer", key=True
                 )
-                hint = "write mix: mixer in one branch"
-                self.report("E336", message, ("layer",), hint, key=True)
-                return
+            elif name != "mixer":
+                self.check_name(name, path, "track")
 
-    def check_extent(self, words: Sequence[Word]) -> bool:
+    def check_mixer(self, rows: Sequence[Row]) -> None:
+        """The spec's layer has a place for the words of each track that have no branches of their own."""
+        mixed = {mix for branch in self.spec.layer or () for mix in branch.mixes} or {"mixer"}
+        for track in self.spec.tracks:
+            words = dict.fromkeys(row[track].name for row in rows) if track not in mixed else ()
+            for name in words:
+                if name in self.spec.blocks and not self.spec.blocks[name].branches:
+                    message = (
+                        f"no branch of the layer mixes `{track}`, so the pattern's {name!r} stands nowhere"
+                    )
+                    hint = f"write mix: {track} in one branch"
+                    self.report("E336", message, ("layer",), hint, key=True)
+                    break
+
+    def check_extent(self, rows: Sequence[Row]) -> bool:
         """Whether so many layers of so many blocks can be decided in no time; reports it otherwise."""
-        sizes = {id(word): self.extent(word) for word in {id(word): word for word in words}.values()}
-        total = sum(sizes[id(word)] for word in words)
+        sizes: dict[tuple[int, ...], int] = {}
+        total = 0
+        for row in rows:
+            key = tuple(map(id, row.values()))
+            if key not in sizes:
+                sizes[key] = self.extent(row)
+            total += sizes[key]
         if total > MOST_BLOCKS:
             message = (
                 f"all layers together have at most {MOST_BLOCKS:,} blocks and arguments, found {total:,}"
@@ -128,23 +146,23 @@ class Entries:
             self.report("E211", message, ("pattern",), "use fewer layers, or fewer blocks in a layer")
         return total <= MOST_BLOCKS
 
-    def extent(self, word: Word) -> int:
+    def extent(self, row: Row) -> int:
         """How many blocks and arguments there are in a layer, guests included."""
         blocks, total = self.spec.blocks, 0
-        for each in (word, *word.guests):
-            own = blocks[each.name].branches if each.name in blocks else None
-            branches = own or (self.spec.layer if each is word else None) or ()
-            total += max(1, sum(len(branch.mixes) for branch in branches)) + len(each.arguments)
+        for word in row.values():
+            for each in (word, *word.guests):
+                own = blocks[each.name].branches if each.name in blocks else None
+                branches = own or (self.spec.layer if each is word else None) or ()
+                total += max(1, sum(len(branch.mixes) for branch in branches)) + len(each.arguments)
         return total
 
-    def check_name(self, name: str) -> None:
-        """A block's name can stand in a pattern."""
-        path: Path = ("blocks", name)
+    def check_name(self, name: str, path: Path, what: str = "block") -> None:
+        """The name of a block can stand in a pattern, that of a track in a branch."""
         if name in TAKEN or RESERVED.fullmatch(name):
             self.report("E319", f"{name!r} is reserved", path, "choose another name", key=True)
         elif not NAME.fullmatch(name):
             hint = "names are letters, digits and '_', with '-' between them: shared-attn"
-            self.report("E319", f"{name!r} cannot be the name of a block", path, hint, key=True)
+            self.report("E319", f"{name!r} cannot be the name of a {what}", path, hint, key=True)
 
     def known(self, name: str, path: Path, *also: str, key: bool = False) -> bool:
         """Whether the spec has a block of that name; reports it otherwise."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from .block import Linears, Norm, Site
 from .chain import AdapterPlan, BranchPlan, Chain, LayerPlan, MixerPlan, Trunk
 from .entries import Entries
-from .errors import Path, Problem, did_you_mean
+from .errors import Path, Problem, did_you_mean, dotted
 from .overrides import Choice, OptionOrigins, Said, Settled, settle, told
-from .pattern import Pattern, Word, read_pattern
+from .pattern import ONLY, Row, Tracks, Word, read_tracks
 from .spec import Adapter, BlockEntry, Branch
 
 Where = tuple[str, str, str | None]
@@ -26,16 +26,16 @@ class Layers(Entries):
     used: Counter[str] = field(default_factory=Counter)
 
     @cached_property
-    def pattern(self) -> Pattern:
-        """The pattern, parsed."""
-        written = self.spec.pattern
-        return read_pattern(written if isinstance(written, str) else list(written), self.origins)
+    def tracks(self) -> Tracks:
+        """The pattern of each track, parsed."""
+        return read_tracks(self.spec.pattern, self.origins)
 
-    def layer(self, index: int, word: Word, choices: dict[str, Choice]) -> LayerPlan:
+    def layer(self, index: int, row: Row, choices: dict[str, Choice]) -> LayerPlan:
         """One layer, with its guests; nothing is said of a block that it does not have."""
-        guests = {guest.name: self.guest(guest, choices) for guest in word.guests}
-        layer = LayerPlan(index, word.name, self.host(word, choices), guests)
-        self.check_guests(word, layer)
+        words = row.values()
+        guests = {guest.name: self.guest(guest, choices) for word in words for guest in word.guests}
+        layer = LayerPlan(index, "/".join(word.name for word in words), self.host(row, choices), guests)
+        self.check_guests(row, layer)
         here = dict.fromkeys(mixer.word for _, mixer in layer.mixers())
         for name in choices if not self.problems else ():
             for key, said in choices[name].values.items() if name not in here else ():
@@ -49,37 +49,51 @@ class Layers(Entries):
                     )
         return layer
 
-    def check_guests(self, word: Word, layer: LayerPlan) -> None:
+    def check_guests(self, row: Row, layer: LayerPlan) -> None:
         """A guest has a name of its own beside the blocks of its host and the other guests."""
         seen = {mixer.path for mixer in layer.host.mixers}
-        for guest in word.guests:
-            if guest.name in seen:
-                hint = "to use it again, give it a second name: extends"
-                place, message = self.pattern.place(guest), f"{guest.name!r} stands twice in a layer"
-                self.add(Problem("E330", message, place, "pattern", hint))
-            seen.add(guest.name)
+        for track, word in row.items():
+            for guest in word.guests:
+                if guest.name in seen:
+                    self.twice(track, guest, f"{guest.name!r} stands twice in a layer")
+                seen.add(guest.name)
+
+    def twice(self, track: str, word: Word, message: str) -> None:
+        """A word of the pattern that a layer already has."""
+        place, path = self.tracks.patterns[track].place(word), dotted(self.tracks.paths[track])
+        self.add(Problem("E330", message, place, path, "to use it again, give it a second name: extends"))
 
     # ---------------------------------------------------------------- chains
 
-    def host(self, word: Word, choices: dict[str, Choice]) -> Chain:
-        """The word's own branches, or the spec's with the word where `mixer` stands."""
-        entry = self.spec.blocks[word.name]
+    def host(self, row: Row, choices: dict[str, Choice]) -> Chain:
+        """The word's own branches, or the spec's with the word of a track where its name stands."""
+        names = {track: word.name for track, word in row.items()}
+        for name in names.values():
+            self.check_no_guest(name)
+        owner = names.get(ONLY)
+        if owner and len(row) == 1 and (own := self.spec.blocks[owner].branches):
+            return self.chain(own, ("blocks", owner, "branches"), {}, choices, owner)
+        return self.chain(self.spec.layer or self.usual(1.0), ("layer",), names, choices)
+
+    def check_no_guest(self, name: str) -> None:
+        """A word that stands in a layer has nothing that only a guest has."""
         for key in ("reads", "out"):
-            if getattr(entry, key) is not None:
-                hint = f"let it ride on a layer: another+{word.name}"
-                message = f"{word.name!r} is a layer of its own, and only a guest has {key!r}"
-                self.report("E339", message, ("blocks", word.name, key), hint, key=True)
-        own = entry.branches
-        branches = own or self.spec.layer or (Branch(mix="mixer", norm=self.spec.norm),)
-        path: Path = ("blocks", word.name, "branches") if own else ("layer",)
-        return self.chain(branches, path, word, choices, shared=bool(own))
+            if getattr(self.spec.blocks[name], key) is not None:
+                hint = f"let it ride on a layer: another+{name}"
+                message = f"{name!r} is a layer of its own, and only a guest has {key!r}"
+                self.report("E339", message, ("blocks", name, key), hint, key=True)
+
+    def usual(self, residual: float) -> tuple[Branch, ...]:
+        """One branch: the model's norm and the word."""
+        return (Branch(mix=ONLY, norm=self.spec.norm, residual=residual),)
 
     def guest(self, word: Word, choices: dict[str, Choice]) -> Chain:
         """A guest returns, without a residual around it all, what joins the host's input."""
         entry = self.spec.blocks[word.name]
-        branches = entry.branches or (Branch(mix="mixer", norm=self.spec.norm, residual=0.0),)
-        path: Path = ("blocks", word.name)
-        chain = self.chain(branches, (*path, "branches"), word, choices, entry.reads or ("stream",), True)
+        branches, path = entry.branches or self.usual(0.0), ("blocks", word.name)
+        inside = (*path, "branches")
+        reads = entry.reads or ("stream",)
+        chain = self.chain(branches, inside, {ONLY: word.name}, choices, word.name, reads)
         last = chain.branches[-1].writes
         if chain.out is None and last != self.spec.hidden_size:
             hint = "add out: linear, or residual: 0 to a branch"
@@ -91,36 +105,40 @@ class Layers(Entries):
         self,
         branches: tuple[Branch, ...],
         path: Path,
-        word: Word,
+        names: Mapping[str, str],
         choices: dict[str, Choice],
+        owner: str | None = None,
         reads: tuple[str, ...] = ("stream",),
-        shared: bool = False,
     ) -> Chain:
-        """Branches over what is read; what the word's entry says of sharing holds for all of it if `shared`."""
-        entry, width = self.spec.blocks[word.name], len(reads) * self.spec.hidden_size
+        """Branches over what is read, with the blocks of `names` where tracks are mixed.
+
+        What the entry of its `owner` says of sharing holds for all of it.
+        """
+        width = len(reads) * self.spec.hidden_size
         plans, now = list[BranchPlan](), width
         for number, branch in enumerate(branches):
-            plans.append(self.branch(branch, (*path, number), word, choices, now, shared))
+            plans.append(self.branch(branch, (*path, number), names, choices, now, owner))
             now = plans[-1].writes
         mixers = [mixer for plan in plans for mixer in plan.mixers]
-        out = Linears(reads=now, parts={"out": self.spec.hidden_size}) if entry.out else None
-        adapters = tuple(self.adapters(word.name if shared else None, mixers))
-        trunk = self.trunk(word.name) if shared else None
-        return Chain(width, tuple(plans), reads, out, adapters, trunk)
+        projected = owner is not None and self.spec.blocks[owner].out
+        out = Linears(reads=now, parts={"out": self.spec.hidden_size}) if projected else None
+        adapters = tuple(self.adapters(owner, mixers))
+        return Chain(width, tuple(plans), reads, out, adapters, self.trunk(owner) if owner else None)
 
     def branch(
-        self, branch: Branch, path: Path, word: Word, choices: dict[str, Choice], reads: int, shared: bool
+        self,
+        branch: Branch,
+        path: Path,
+        names: Mapping[str, str],
+        choices: dict[str, Choice],
+        reads: int,
+        owner: str | None,
     ) -> BranchPlan:
         """One residual branch over a stream of a width; without a residual it may change the width."""
         writes = reads if branch.residual else self.spec.hidden_size
         bound = self.spec.max_position_embeddings
         site = Site(reads=reads, writes=writes, max_position_embeddings=bound)
-        mixers = [
-            self.mixer(
-                mix, word.name if mix == "mixer" else mix, choices, site, word.name if shared else None
-            )
-            for mix in branch.mixes
-        ]
+        mixers = [self.mixer(mix, names.get(mix, mix), choices, site, owner) for mix in branch.mixes]
         return BranchPlan(
             tuple(mixer for mixer in mixers if mixer),
             norm=self.norm(branch.norm, (*path, "norm")),

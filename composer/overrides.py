@@ -157,20 +157,6 @@ def option_of(problem: Problem) -> tuple[str, ...]:
     return tuple(path[2:] if path[0] == "blocks" else path[-1:])
 
 
-def indices_of(at: int | str, layers: int) -> list[int] | str:
-    """The layers that a selector names, or the complaint that it names none: 0, -1, "8..15"."""
-    if isinstance(at, int):
-        outside = f"there is no layer {at}; layers go from 0 to {layers - 1}"
-        return [at % layers] if -layers <= at < layers else outside
-    found = re.fullmatch(r"\s*(\d{1,6})\s*\.\.\s*(\d{1,6})\s*", at)
-    if not found:
-        return f"{shown(at)} selects no layer"
-    first, last = int(found[1]), int(found[2])
-    if first > last or last >= layers:
-        return f"the range {at!r} is not inside the layers 0 to {layers - 1}"
-    return list(range(first, last + 1))
-
-
 def written(problem: Problem) -> bool:
     """Whether a problem is about an option that was written, not about one that may still come."""
     return problem.code in ("E301", "E303", "E304") and bool(option_of(problem))

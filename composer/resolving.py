@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from .errors import CallError, Path, Problem, SpecError, did_you_mean, fail
+from .errors import CallError, Path, Problem, SpecError, did_you_mean, dotted, fail
 from .layering import Layers
-from .overrides import Choice, Said, indices_of, written
-from .pattern import Pattern, Word, cycle, hint_for_unknown
+from .overrides import Choice, Said, written
+from .pattern import Pattern, Row, Word, hint_for_unknown
 from .plan import EmbeddingPlan, HeadKind, HeadPlan, Plan, Sizes
 from .plugins import Catalog
 from .plugins import catalog as installed_catalog
+from .selectors import Selected, Unselected, select
 from .source.invalid import shown
-from .spec import INIT, Draw, Spec
+from .spec import INIT, Draw, Override, Spec
 
 MOST_SET = 200_000
 
@@ -42,10 +44,10 @@ class Resolver(Layers):
         self.check_options()
         self.check_tokens()
         self.check_positions()
-        words = self.words()
-        choices = self.choices(words)
+        rows = self.rows()
+        choices = self.choices(rows)
         self.stop()
-        layers = tuple(self.layer(index, word, choices[index]) for index, word in enumerate(words))
+        layers = tuple(self.layer(index, row, choices[index]) for index, row in enumerate(rows))
         self.check_copies(layers)
         self.stop()
         plan = Plan(
@@ -126,57 +128,53 @@ class Resolver(Layers):
 
     # ---------------------------------------------------------------- words
 
-    def words(self) -> tuple[Word, ...]:
-        """The word of every layer; none if the pattern does not say."""
+    def rows(self) -> tuple[Row, ...]:
+        """The words of every layer by track; none if the pattern does not say."""
         try:
-            pattern = self.pattern
+            tracks = self.tracks
         except SpecError as error:
             self.add(*error.problems)
             return ()
-        self.check_words(pattern)
-        self.check_mixer(pattern.expand())
-        place = self.origins.place(("layers",))
+        for track, pattern in tracks.patterns.items():
+            self.check_words(track, pattern)
         try:
             typed = self.is_typed("pattern") or self.is_typed("layers")
-            words = cycle(pattern.expand(), self.spec.layers, self.spec.remainder, place, typed)
+            place = self.origins.place(("layers",))
+            rows = tracks.expand(self.spec.layers, self.spec.remainder, place, typed)
         except SpecError as error:
             self.add(*error.problems)
             return ()
-        return words if self.check_extent(words) else ()
+        self.check_mixer(rows)
+        return rows if self.check_extent(rows) else ()
 
-    def check_words(self, pattern: Pattern) -> None:
-        """Every word of the pattern is a block of the spec."""
-        blocks = self.spec.blocks
+    def check_words(self, track: str, pattern: Pattern) -> None:
+        """Every word of a track is a block of the spec, and one that is a whole layer stands in no track."""
+        blocks, path = self.spec.blocks, dotted(self.tracks.paths[track])
         for word in pattern.words():
             if word.name not in blocks:
                 hint = hint_for_unknown(word.name, blocks) or f"the blocks are {', '.join(blocks)}"
                 place = pattern.place(word, name_only=True)
-                self.add(Problem("E320", f"unknown block {word.name!r}", place, "pattern", hint))
+                self.add(Problem("E320", f"unknown block {word.name!r}", place, path, hint))
+        for word in pattern.hosts() if len(self.spec.tracks) > 1 else ():
+            if word.name in blocks and blocks[word.name].branches:
+                message = (
+                    f"{word.name!r} has branches of its own: it is a whole layer, and a track a part of one"
+                )
+                hint = "name its blocks in the branches of `layer`, or write a pattern without tracks"
+                self.add(Problem("E346", message, pattern.place(word, name_only=True), path, hint))
 
-    def choices(self, words: tuple[Word, ...]) -> list[dict[str, Choice]]:
+    def choices(self, rows: tuple[Row, ...]) -> list[dict[str, Choice]]:
         """For every layer and every block name, which options differ there and who said so."""
-        choices, total = [self.arguments(word) for word in words], 0
+        choices, total = [self.arguments(row) for row in rows], 0
         for number, override in enumerate(self.spec.overrides):
             path: Path = ("overrides", number)
-            found = indices_of(override.at, len(words)) if words else []
-            if isinstance(found, str):
-                self.report("E325", found, (*path, "at"), 'write an index (0, -1) or a range ("8..15")')
-                continue
-            if override.block is not None and override.block not in self.spec.blocks:
-                self.report(
-                    "E321",
-                    f"no block is called {override.block!r}",
-                    (*path, "block"),
-                    did_you_mean(override.block, self.spec.blocks),
-                )
-                continue
+            found = list(self.overridden(override, path, rows))
             total += len(found) * len(override.set)
             if total > MOST_SET:
                 message = f"the overrides set more than {MOST_SET:,} options in all layers"
                 self.report("E325", message, path, "write blocks of other names into the pattern")
                 break
-            for index in found:
-                name = override.block or words[index].name
+            for index, name in found:
                 choice = choices[index].setdefault(name, Choice())
                 for key, value in override.set.items():
                     at = (*path, "set", key)
@@ -184,16 +182,52 @@ class Resolver(Layers):
                         self.report("E326", f"layer {index}: {clash}", at, key=True)
         return choices
 
-    def arguments(self, word: Word) -> dict[str, Choice]:
-        """What the pattern itself says about the blocks of a layer."""
-        return {
-            each.name: Choice({key: self.argument(each, key) for key in each.arguments})
-            for each in (word, *word.guests)
-        }
+    def overridden(self, override: Override, path: Path, rows: tuple[Row, ...]) -> Iterator[tuple[int, str]]:
+        """The layers that an override is about, each with the block that it changes there."""
+        block = override.block
+        if block is not None and not self.known(block, (*path, "block"), *self.spec.tracks):
+            return
+        several = isinstance(override.at, tuple)
+        for number, at in enumerate(override.at if isinstance(override.at, tuple) else (override.at,)):
+            found = select(at, rows) if rows else Selected(())
+            if isinstance(found, Unselected):
+                self.report(
+                    "E325", found.message, (*path, "at", number) if several else (*path, "at"), found.hint
+                )
+                continue
+            for index in found.layers:
+                name = self.changed(block, found.word, rows[index], index, path)
+                if name is None:
+                    return
+                yield index, name
 
-    def argument(self, word: Word, key: str) -> Said:
+    def changed(self, block: str | None, word: str | None, row: Row, index: int, path: Path) -> str | None:
+        """The block of a layer that an override changes: the one that it names, or the layer's only word."""
+        if block is not None:
+            return row[block].name if block in row else block
+        names = dict.fromkeys(each.name for each in row.values())
+        if word is None and len(names) > 1:
+            message = f"layer {index} has the words {', '.join(names)}, and nothing says which one is changed"
+            self.report(
+                "E347", message, (*path, "at"), f"write block: {next(iter(row))}, or the name of a block"
+            )
+            return None
+        return word or next(iter(names))
+
+    def arguments(self, row: Row) -> dict[str, Choice]:
+        """What the pattern itself says about the blocks of a layer."""
+        found: dict[str, Choice] = {}
+        for track, host in row.items():
+            for word in (host, *host.guests):
+                said = {key: self.argument(track, word, key) for key in word.arguments}
+                known = found.setdefault(word.name, Choice(said)).values
+                if {key: each.value for key, each in known.items()} != word.arguments:
+                    self.twice(track, word, f"{word.name!r} stands twice in a layer, with other arguments")
+        return found
+
+    def argument(self, track: str, word: Word, key: str) -> Said:
         """An argument of a word, with its place inside the pattern."""
-        pattern = self.pattern
+        pattern = self.tracks.patterns[track]
         at = re.compile(rf"[(,]\s*({re.escape(key)})\s*=").search(pattern.text, word.start, word.end)
         place = pattern.locate(at.start(1), len(key)) if at else pattern.place(word)
-        return Said(word.arguments[key], ("pattern",), place)
+        return Said(word.arguments[key], self.tracks.paths[track], place)

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from .block import Frozen, Norm, Width
 from .origins import Origins
+from .source.invalid import shown
 
 List = Field(strict=False)  # YAML lists become tuples
 MOST_DRAWN = 30_000
+
+
+def _track(value: Any) -> Any:
+    """A track that is no text: most often what YAML made of a comma inside braces."""
+    wrong = [each for each in value if not isinstance(each, str)] if isinstance(value, list) else []
+    if wrong or not isinstance(value, str | list | tuple):
+        comma = "write its words; inside { } a comma ends a value, so quote them"
+        found, what = (
+            shown(wrong[0]) if wrong else shown(value),
+            "words" if wrong else "the pattern of a track",
+        )
+        context = {"what": what, "found": found, "hint": comma if value is None else "quote it"}
+        raise PydanticCustomError("E303", "expected {what}, found {found}", context)
+    return value
+
+
+Track = Annotated[str | Annotated[tuple[str, ...], List], BeforeValidator(_track)]
+"""The pattern of one track: a string, or several that are joined by commas."""
 
 
 class Branch(Frozen):
@@ -99,9 +118,14 @@ class BlockEntry(Frozen):
 class Override(Frozen):
     """Options that differ at some layers, applied after the pattern is expanded."""
 
-    at: int | str = Field(description='A layer index (0, -1), a range ("8..15").')
+    at: int | str | Annotated[tuple[int | str, ...], List, Field(min_length=1)] = Field(
+        description='A layer index (0, -1), a range ("8..15"), a word of the pattern (full), the k-th layer with '
+        'it ("full[0]"), or a list of those.'
+    )
     block: str | None = Field(
-        default=None, description="Which block of the layer; the pattern's own word when absent."
+        default=None,
+        description="Which block of the layer, or which track; when absent the word that `at` names, or the "
+        "layer's only one.",
     )
     set: dict[str, Any] = Field(min_length=1, description="Options of the block and their values there.")
 
@@ -204,10 +228,13 @@ class Spec(Frozen):
     )
     layer: Annotated[tuple[Branch, ...], List, Field(min_length=1)] | None = Field(
         default=None,
-        description="Residual branches of a layer; `mixer` stands for the word of the pattern. "
+        description="Residual branches of a layer; `mixer` stands for the word of the pattern, or a track's name "
+        "for its word. "
         "By default one branch: the mixer, with the model's norm before it.",
     )
-    pattern: str | Annotated[tuple[str, ...], List] = Field(description="The layer pattern.")
+    pattern: str | Annotated[tuple[str, ...], List] | Annotated[dict[str, Track], Field(min_length=1)] = (
+        Field(description="The layer pattern: one, or one for each track.")
+    )
     layers: Width | None = Field(default=None, description="Number of layers; the pattern cycles to it.")
     remainder: Literal["error", "truncate"] = Field(
         default="error", description="What to do when the pattern does not divide `layers`."
@@ -247,6 +274,11 @@ class Spec(Frozen):
             message = "version 1 of the spec language is read here, not {found}"
             raise PydanticCustomError("E309", message, {"found": version, "hint": hint})
         return version
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """The names of the tracks, `mixer` where the pattern is no mapping."""
+        return tuple(self.pattern) if isinstance(self.pattern, dict) else ("mixer",)
 
     @property
     def origins(self) -> Origins:

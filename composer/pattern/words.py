@@ -56,6 +56,14 @@ class Term:
         *rest, last = words
         return (*rest, replace(last, guests=last.guests + self.guests))
 
+    def hosts(self) -> Iterator[Word]:
+        """Every word as written that is no guest."""
+        if isinstance(self.atom, Word):
+            yield self.atom
+        else:
+            for term in self.atom.terms:
+                yield from term.hosts()
+
     def words(self) -> Iterator[Word]:
         """Every word as written, guests included."""
         if isinstance(self.atom, Word):
@@ -105,6 +113,10 @@ class Pattern:
     def expand(self) -> tuple[Word, ...]:
         """The word of every layer of one cycle."""
         return expand(self.terms)
+
+    def hosts(self) -> tuple[Word, ...]:
+        """Every word as written that is no guest."""
+        return tuple(word for term in self.terms for word in term.hosts())
 
     def words(self) -> tuple[Word, ...]:
         """Every word once, as written and in order, guests included: what to check names and arguments on."""
