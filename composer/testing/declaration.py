@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import yaml
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -77,17 +78,18 @@ def memory(bench: Bench) -> None:
     cache = model.new_cache(2, max_length=bench.tokens, rollback=2)
     size = bench.plan.cache_bytes(bench.tokens, batch=2, rollback=2, element_size=4)
     expect(cache.nbytes == size, f"it takes {cache.nbytes} bytes, declared {size}")
-    used: list[Any] = []
-    cache = model.new_cache(2, max_length=bench.tokens)
-    for kept in cache.slots[0].values():
-        if isinstance(kept, KeyValues):
-            watch(kept, used)
-        else:
-            watch_state(kept, used)
-    for _ in range(2):
-        bench.run(model, bench.input(2, 3), past_key_values=cache)
     expected = 2 if bench.declared.slot else 0
-    expect(len(used) == expected, f"its slot was used {len(used)} times in 2 calls")
+    for each in (model, bench.model().bfloat16()):
+        used: list[Any] = []
+        cache = each.new_cache(2, max_length=bench.tokens)
+        for kept in cache.slots[0].values():
+            if isinstance(kept, KeyValues):
+                watch(kept, used)
+            else:
+                watch_state(kept, used)
+        for _ in range(2):
+            bench.run(each, bench.input(2, 3).to(each.dtype), past_key_values=cache)
+        expect(len(used) == expected, f"its slot was used {len(used)} times in 2 calls")
 
 
 def watch(slot: KeyValues, used: list[Any]) -> None:
@@ -105,7 +107,7 @@ def watch(slot: KeyValues, used: list[Any]) -> None:
 
 
 def watch_state(slot: States, used: list[Any]) -> None:
-    """Note each time a state is handed back, and hold it to the declared shapes."""
+    """Note each time a state is handed back, and hold it to the declared shapes and to float32."""
     write = slot.write
 
     def noted(new: Mapping[str, Tensor]) -> None:
@@ -113,6 +115,8 @@ def watch_state(slot: States, used: list[Any]) -> None:
         found = {name: tuple(value.shape) for name, value in new.items()}
         said = {name: tuple(value.shape) for name, value in slot.read().items()}
         expect(found == said, f"it remembers tensors of shapes {found}, declared {said}")
+        for name, value in new.items():
+            expect(value.dtype == torch.float32, f"the state {name!r} is {value.dtype}, not torch.float32")
         write(new)
 
     object.__setattr__(slot, "write", noted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     from .options import Mamba2
 
-State = dict[str, Tensor]
+State = Mapping[str, Tensor]
 CHUNK = 64
 TILE = 512
 """Tokens of all rows that go through the block at once where no gradient is wanted: bounds its memory."""
 
 
-class Channels(nn.Module):
+class Kernels(nn.Module):
     """The kernels of one part of the convolution."""
 
-    def __init__(self, width: int, kernel: int, bias: bool) -> None:
+    def __init__(self, width: int, size: int, bias: bool) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(width, kernel))
+        self.weight = nn.Parameter(torch.empty(width, size))
         self.bias = nn.Parameter(torch.empty(width)) if bias else None
 
 
@@ -39,15 +39,15 @@ class Convolution(nn.Module):
 
     def __init__(self, options: Mamba2) -> None:
         super().__init__()
-        self.biased = options.conv_bias
         for part, width in options.convolved.items():
-            self.add_module(part, Channels(width, options.conv_kernel, options.conv_bias))
+            self.add_module(part, Kernels(width, options.conv_kernel, options.conv_bias))
 
-    def kernels(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    def joined(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         """(channels, K) and (channels,) of all parts."""
-        parts = list(self.children())
+        parts = [part for part in self.children() if isinstance(part, Kernels)]
+        biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
         weight = torch.cat([part.weight for part in parts]).to(dtype)
-        return weight, torch.cat([part.bias for part in parts]).to(dtype) if self.biased else None
+        return weight, torch.cat(biases).to(dtype) if biases else None
 
 
 class Scale(nn.Module):
@@ -59,23 +59,22 @@ class Scale(nn.Module):
 
 
 class Mamba2Module(Mixer):
-    """Project, convolve, write to and read from the states, gate, project back."""
+    """Project, convolve, write to the states and read them, gate, project back."""
 
     def __init__(self, options: Mamba2, site: Site) -> None:
         super().__init__()
-        self.o = options
-        for name in ("A_log", "D", "dt_bias"):
-            self.register_parameter(name, nn.Parameter(torch.empty(options.num_heads)))
+        self.o, self.widths = options, list(options.convolved.values())
+        self.A_log, self.D, self.dt_bias = (nn.Parameter(torch.empty(options.num_heads)) for _ in range(3))
         self.act = activation(options.hidden_act)
         linears = options.declares(site).linears
-        self.add_module("in", LinearGroup(linears["in"]))  # no Python name, so it is called by this one
+        self.add_module("in", LinearGroup(linears["in"]))  # what checkpoints and adapters know it by
         self.out = LinearGroup(linears["out"])
         self.conv = Convolution(options)
         self.norm = Scale(options.inner)
 
     def forward(self, x: Tensor, at: At) -> Tensor:
-        single = x.shape[1] == 1 and not at.fresh
-        low = self.o.dt_min if self.o.dt_min_in_step or not single else None
+        continues = x.shape[1] == 1 and not at.fresh
+        low = self.o.dt_min if self.o.dt_min_in_step or not continues else None
         state, outs = at.state(), []
         for span in tiles(*x.shape[:2]):
             out, state = self._tile(x[:, span], at, span, low, state)
@@ -84,35 +83,36 @@ class Mamba2Module(Mixer):
         return outs[0] if len(outs) == 1 else torch.cat(outs, 1)
 
     def _tile(self, x: Tensor, at: At, span: slice, low: float | None, state: State) -> tuple[Tensor, State]:
-        z, *convolved, raw = self.get_submodule("in")(x, at)
+        """Some of a call's tokens, and the state behind them."""
+        z, *convolved, raw = getattr(self, "in")(x, at)
         with exactly(x.device):
             dt = functions.step_sizes(raw, self.dt_bias, low, self.o.dt_max)
             if at.step.valid is not None:
                 dt = dt * at.step.valid[:, span, None]
-            y, state = self._remembering(torch.cat(convolved, -1), dt, at, span, state)
+            y, state = self._mixed(torch.cat(convolved, -1), dt, at.step, span, state)
             y = functions.gated_norm(y, z, self.norm.weight, self.o.num_groups, self.o.norm_eps)
         return self.out(y.to(z.dtype), at)[0], state
 
-    def _remembering(self, u: Tensor, dt: Tensor, at: At, span: slice, state: State) -> tuple[Tensor, State]:
-        """What the convolution and the states make of (B, T, channels), (B, T, I), and what they are after it."""
-        o, before = self.o, self.o.conv_kernel - 1
-        slow = at.step.attention == "reference"
-        segments = surrounded(at.step, before, span)
-        full = torch.cat([state["conv"].mT.to(dt.dtype), u], 1)  # (B, K - 1 + T, channels)
+    def _mixed(self, u: Tensor, dt: Tensor, step: Step, span: slice, state: State) -> tuple[Tensor, State]:
+        """(B, T, channels) and (B, T, heads) through the convolution and the states to (B, T, I)."""
+        o, before, slow = self.o, self.o.conv_kernel - 1, step.attention == "reference"
         convolve = reference.convolve if slow else functions.convolve
-        u = self.act(convolve(full, *self.conv.kernels(dt.dtype), segments))
-        x, B, C = u.split(list(o.convolved.values()), -1)
-        y, ssm = (reference.scan if slow else scan.scan)(
+        scanned = reference.scan if slow else scan.scan
+        segments = surrounded(step, before, span)
+        full = torch.cat([state["conv"].mT.to(dt.dtype), u], 1)  # (B, K - 1 + T, channels)
+        u = self.act(convolve(full, *self.conv.joined(dt.dtype), segments))
+        x, B, C = u.split_with_sizes(self.widths, -1)
+        y, ssm = scanned(
             x.unflatten(-1, (o.num_heads, -1)),
             dt,
-            -self.A_log.to(dt.dtype).exp(),
+            self.A_log.to(dt.dtype).exp().neg(),
             B.unflatten(-1, (o.num_groups, -1)),
             C.unflatten(-1, (o.num_groups, -1)),
             self.D.to(dt.dtype),
             state["ssm"].to(dt.dtype),
             None if segments is None else segments[:, before - 1 :],
         )
-        return y.flatten(-2), {"conv": functions.newest(full, before, counted(at.step, span)), "ssm": ssm}
+        return y.flatten(-2), {"conv": functions.newest(full, before, counted(step, span)), "ssm": ssm}
 
 
 def tiles(rows: int, tokens: int) -> Iterator[slice]:
@@ -123,9 +123,10 @@ def tiles(rows: int, tokens: int) -> Iterator[slice]:
 
 def surrounded(step: Step, before: int, span: slice) -> Tensor | None:
     """(B, before + T) the packed sequence of each token of a part and of the tokens before it, -1 for none."""
-    if step.segments is None:
+    segments = step.segments
+    if segments is None:
         return None
-    padded = step.once(("segments", before), lambda: F.pad(step.segments, (before, 0), value=-1))
+    padded = step.once(("segments", before), lambda: F.pad(segments, (before, 0), value=-1))
     return padded[:, span.start : span.stop + before]
 
 

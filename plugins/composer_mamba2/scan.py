@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LEAST = -80.0
+"""Logarithms of decay stop here: what is left is nothing beside what is new, and less would be slow to compute."""
+
 
 def scan(
     x: Tensor,  # (b, t, h, p)
@@ -34,14 +37,15 @@ def scan(
     count = -(-tokens // chunk)
     length = -(-tokens // count)
     x, B, C, dt = (chunked(part, count, length) for part in (x, B, C, dt))  # (b, c, h or g, l, ...)
-    visible, same = masks(segments, count, length, x.device)
     logs = (dt * A[:, None]).cumsum(-1, dtype=torch.float64)  # (b, c, h, l)
-    decay = decays(logs, x.dtype, visible)
-    from_start = logs.to(x.dtype).exp()
-    to_end = decay[..., -1, :] * dt
-    if same is not None:
-        from_start = from_start * same
-    inner = mixing(decay, C @ B.mT, dt, D)
+    decay = decays(logs, x.dtype)
+    from_start, to_end = left(logs.to(x.dtype)), decay[..., -1, :] * dt
+    visible = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
+    if segments is not None:
+        own, before = numbers(segments, count, length)
+        from_start, to_end = from_start * (own == before), to_end * (own == own[..., -1:])
+        visible = visible & (own[..., :, None] == own[..., None, :])
+    inner = mixing(decay, (C @ B.mT) * visible, dt, D)
     entering, state = states(by_head(B, to_end), x, from_start[..., -1], state)
     y = inner.flatten(0, 2).bmm(x.flatten(0, 2))
     y = y.baddbmm_(by_head(C, from_start).flatten(0, 2), entering.flatten(0, 2).mT)
@@ -53,14 +57,13 @@ def step(
 ) -> tuple[Tensor, Tensor]:
     """The same for one token: the recurrence itself."""
     rows, _, heads, width = x.shape
-    groups = B.shape[2]
-    dt = dt.view(rows, heads, 1)
-    grouped = (rows * groups, heads // groups * width, -1)
-    written = (x[:, 0] * dt).reshape(grouped)  # (b g, h/g p, 1)
+    groups, size = B.shape[2:]
+    x, dt = x.view(rows, heads, width), dt.view(rows, heads, 1)
     state = times(state, (dt * A[:, None]).exp()[..., None])
-    held = state.view(grouped).baddbmm_(written, B.reshape(-1, 1, B.shape[-1]))
-    y = held.bmm(C.reshape(-1, C.shape[-1], 1)).view(rows, 1, heads, width)
-    return torch.addcmul(y, x, D[:, None]), held.view(state.shape)
+    stacked = state.view(rows * groups, heads // groups * width, size)
+    stacked.baddbmm_((x * dt).view(*stacked.shape[:2], 1), B.reshape(-1, 1, size))
+    y = stacked.bmm(C.reshape(-1, size, 1)).view(x.shape)
+    return torch.addcmul(y, x, D[:, None])[:, None], state
 
 
 def times(a: Tensor, b: Tensor) -> Tensor:
@@ -76,22 +79,23 @@ def chunked(part: Tensor, count: int, length: int) -> Tensor:
     return part.unflatten(1, (count, length)).transpose(2, 3).contiguous()
 
 
-def masks(
-    segments: Tensor | None, count: int, length: int, device: torch.device
-) -> tuple[Tensor, Tensor | None]:
-    """Which token of a chunk sees which, (l, l) or (b, c, 1, l, l), and which sees the entering state, (b, c, 1, l)."""
-    causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-    if segments is None:
-        return causal, None
+def numbers(segments: Tensor, count: int, length: int) -> tuple[Tensor, Tensor]:
+    """The sequence of each token, (b, c, 1, l), and of the state that enters its chunk, (b, c, 1, 1)."""
     missing = count * length + 1 - segments.shape[1]
     segments = torch.cat([segments, segments[:, -1:].expand(-1, missing)], 1)
-    own = segments[:, 1:].unflatten(1, (count, length))[:, :, None]
-    before = segments[:, :-1].unflatten(1, (count, length))[:, :, None, :1]
-    return causal & (own[..., :, None] == own[..., None, :]), own == before
+    own, before = (
+        part.unflatten(1, (count, length))[:, :, None] for part in (segments[:, 1:], segments[:, :-1])
+    )
+    return own, before[..., :1]
 
 
-def decays(logs: Tensor, dtype: torch.dtype, visible: Tensor) -> Tensor:
-    """(b, c, h, l, l): how much of what token j wrote is left at token i, 0 where it is not visible.
+def left(logs: Tensor) -> Tensor:
+    """What is left after a logarithm of decay, in the memory of `logs`."""
+    return logs.clamp_(LEAST, 0).exp_()
+
+
+def decays(logs: Tensor, dtype: torch.dtype) -> Tensor:
+    """(b, c, h, l, l): how much of what token j wrote is left at token i; 1 where j is the later one.
 
     A long sum of logarithms has no digits left for the small differences between neighbours, so what
     rounding takes from the sums is added to the differences.
@@ -99,14 +103,11 @@ def decays(logs: Tensor, dtype: torch.dtype, visible: Tensor) -> Tensor:
     high = logs.to(dtype)
     low = (logs - high).to(dtype).detach()
     sums = high[..., :, None] - high[..., None, :]
-    sums = sums.add_(low[..., :, None]).sub_(low[..., None, :])
-    return sums.masked_fill_(
-        ~visible, -torch.inf
-    ).exp_()  # masked first: above the diagonal it would overflow
+    return left(sums.add_(low[..., :, None]).sub_(low[..., None, :]))
 
 
 def mixing(decay: Tensor, similar: Tensor, dt: Tensor, D: Tensor) -> Tensor:
-    """(b, c, h, l, l): what token i takes of the x of token j in its chunk; `similar` is C B^T of each group."""
+    """(b, c, h, l, l): what token i takes of the x of token j; `similar` is C B^T of each group, 0 if not seen."""
     groups = similar.shape[2]
     grouped = times(decay.unflatten(2, (groups, -1)), similar[:, :, :, None]).flatten(2, 3)
     inner = times(grouped, dt[..., None, :])

@@ -35,6 +35,8 @@ ATTENTION: dict[str, dict[str, Any]] = {
     "biases": {**HEADS, "bias": True, "out_bias": True, "rope": {}},
     "out-bias": {**HEADS, "out_bias": True},
     "scale": {**HEADS, "scale": 0.7, "rope": {}},
+    "softcap": {**HEADS, "num_key_value_heads": 2, "softcap": 1.5},
+    "softcap-window": {**HEADS, "softcap": 0.7, "sliding_window": 5, "rope": {}},
     "dropout": {**HEADS, "attention_dropout": 0.5},
     "dropout-window": {**HEADS, "attention_dropout": 0.3, "sliding_window": 4, "rope": {}},
     **{f"window-{window}": {**HEADS, "sliding_window": window} for window in (1, 2, 5)},
@@ -58,7 +60,20 @@ MLP: dict[str, dict[str, Any]] = {
     "linear": {"intermediate_size": 5, "hidden_act": "linear"},
 }
 
-SAMPLES: dict[str, dict[str, dict[str, Any]]] = {"attention": ATTENTION, "mlp": MLP}
+STATES: dict[str, Any] = {"num_heads": 4, "head_dim": 8, "state_size": 6}
+
+MAMBA2: dict[str, dict[str, Any]] = {
+    "smallest": {"num_heads": 1, "head_dim": 1, "state_size": 1, "conv_kernel": 2},
+    "plain": STATES,
+    "groups": {**STATES, "num_groups": 2},
+    "group-a-head": {**STATES, "num_groups": 4, "conv_kernel": 3},
+    "odd": {"num_heads": 6, "head_dim": 5, "state_size": 7, "num_groups": 3, "conv_kernel": 9},
+    "biases": {**STATES, "bias": True},
+    "no-conv-bias": {**STATES, "conv_bias": False, "hidden_act": "gelu"},
+    "bounds": {**STATES, "dt_min": 0.3, "dt_max": 1.0, "norm_eps": 1e-3},
+}
+
+SAMPLES: dict[str, dict[str, dict[str, Any]]] = {"attention": ATTENTION, "mamba2": MAMBA2, "mlp": MLP}
 
 
 def sample(kind: str, name: str) -> Block:

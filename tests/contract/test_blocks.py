@@ -14,7 +14,9 @@ from .. import prove
 from .samples import SAMPLES, sample
 
 EVERY = [(kind, name) for kind, samples in SAMPLES.items() for name in samples]
-COMPILED = EVERY if prove.FULL else [("attention", "odd-heads-window"), ("mlp", "gated-bias")]
+COMPILED = (
+    EVERY if prove.FULL else [("attention", "odd-heads-window"), ("mamba2", "odd"), ("mlp", "gated-bias")]
+)
 
 
 def test_every_kind_has_samples() -> None:
@@ -44,7 +46,9 @@ def test_every_activation(act: str) -> None:
         check_block(block, checks=["options", "half", "gradients", "steps", "sees_no_more", "input_kept"])
 
 
-@pytest.mark.parametrize(("kind", "name"), [("attention", "odd-heads-window"), ("mlp", "gated-bias")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("attention", "odd-heads-window"), ("mamba2", "odd"), ("mlp", "gated-bias")]
+)
 @pytest.mark.parametrize(("reads", "writes"), [(24, 12), (7, 7), (5, 9)])
 def test_widths_are_the_parents(kind: str, name: str, reads: int, writes: int) -> None:
     """A block may read another width than it writes."""
