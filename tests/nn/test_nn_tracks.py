@@ -1,0 +1,28 @@
+"""A pattern of tracks is built and runs like the same layers written otherwise."""
+
+from __future__ import annotations
+
+import torch
+
+import composer
+
+from ..errors.test_spec import TINY
+
+TRACKS = TINY.replace("  - {norm: rms, mix: mlp}", "  - {norm: rms, mix: ffn}").replace(
+    "pattern: full, swa×3", "pattern:\n  mixer: full, swa×3\n  ffn: mlp"
+).replace("  - at: -1", "  - at: -1\n    block: mixer")  # fmt: skip
+
+
+def test_tracks_run_like_blocks_of_the_layer() -> None:
+    """The same weights under the names of the tracks give the same logits."""
+    one, other = (composer.build(composer.resolve(composer.read_spec(text))) for text in (TINY, TRACKS))
+    weights = {
+        name.replace(".mlp.", ".ffn.").replace("norms.mlp", "norms.ffn"): value
+        for name, value in one.state_dict().items()
+    }
+    other.load_state_dict(weights, strict=True)
+    ids = torch.randint(0, 64, (2, 20), generator=torch.Generator().manual_seed(0))
+
+    assert [*other.plan.parameters()] == [name for name, _ in other.named_parameters()]
+    assert torch.equal(one(ids).logits, other(ids).logits)
+    assert "full/mlp" == other.plan.layers[0].word
