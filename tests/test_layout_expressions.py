@@ -36,6 +36,7 @@ def value(text: str) -> Any:
         ("len([x for x in c.l if x == 2])", 1), ("[1 if x == 1 else 0 for x in c.l]", [1, 0]),
         ("cycle(['a', 'b', 'b', 'a', 'b', 'b']).pattern", "a, b×2"), ("cycle(['a'] * 7)['remainder']", "error"),
         ("cycle(['a', 'a+g'] * 2 + ['a'])", {"pattern": "a×2+g", "remainder": "truncate"}),
+        ("listed(c.a)", [3]), ("listed(c.l)", [1, 2]), ("listed(null)", [None]), ("whole('4096')", 4096), ("whole(c.a)", 3),
         ("c.b != 1", True), ("1 == true", False), ("1 == 1.0", True), ("'if' == 'if'", True), ('"\'" != \'x\'', True),
     ],
 )  # fmt: skip
@@ -66,7 +67,9 @@ def test_absent_is_a_value() -> None:
         ("1 if 2", "expected 'else' before the end", ""),
         ("if", "expected a value, found 'if'", "if"),
         ("* 2", "expected a value, found '*'", "*"),
-        ("open('x')", "only len, min, max, range, cycle can be called", "open"),
+        ("whole('x')", "whole cannot be applied to 'x'", "whole('x')"),
+        ("whole(c.f)", "whole cannot be applied to 0.5", "whole(c.f)"),
+        ("open('x')", "only len, min, max, range, cycle, whole, listed can be called", "open"),
         ("c.__class__(1)", "'(' cannot stand here", "("),
         ("[1 2]", "expected ',', found '2'", "2"),
         ("(" * 41 + "1", "nested too deeply", "("),

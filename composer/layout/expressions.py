@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 
 from ..errors import SpecError
 from ..source.invalid import shown
-from .lists import cycle, joined, numbers_below
+from .lists import cycle, joined, listed, numbers_below, whole
 from .parser import parse
 from .tree import ABSENT, Absent, ExpressionProblem, Node
 
 _CALLS: Mapping[str, Callable[..., Any]] = {
     "len": len, "min": min, "max": max, "range": numbers_below, "cycle": cycle,
+    "whole": whole, "listed": listed,
 }  # fmt: skip
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,

@@ -17,6 +17,7 @@ from ..source import Document, problems_of, read_file
 from .entries import Entry, rows_of
 from .expressions import Expression, parse_expression
 from .frame import frame_of
+from .originals import Files
 from .rows import WeightMap
 from .template import Template
 from .tree import ExpressionProblem
@@ -62,6 +63,10 @@ class FamilyFile(Shared):
         description="The configuration; strings that begin with '= ' are expressions."
     )
     prefix: str = Field(default="", description="What the names of a checkpoint without a head lack.")
+    layout: Files | None = Field(
+        default=None,
+        description="The files of a layout of its own; absent where transformers knows the model.",
+    )
 
 
 class Family:
@@ -74,7 +79,7 @@ class Family:
         names = [file.includes] if isinstance(file.includes, str) else file.includes
         shared = [_included(document, name, others) for name in names]
         everything = [*shared, (document, file)]
-        self.ignored = {key for _, part in everything for key in part.ignored}
+        self.ignored = {key: why for _, part in everything for key, why in part.ignored.items()}
         self.only = {key: values for _, part in everything for key, values in part.only.items()}
         self._weights = {ours: row for _, part in reversed(everything) for ours, row in part.weights.items()}
         self._unread = [name for _, part in everything for name in part.ignore]
@@ -149,11 +154,21 @@ def _included(document: Document, name: str, others: Mapping[str, Document]) -> 
 
 
 @cache
-def families() -> dict[str, Family]:
-    """The families that come with the package, by name."""
+def _every() -> list[Family]:
     documents = {path.stem: read_file(path) for path in sorted((specs_folder() / "families").glob("*.yaml"))}
-    found = [Family(document, documents) for document in documents.values() if "family" in document.data]
-    return {family.name: family for family in found}
+    return [Family(document, documents) for document in documents.values() if "family" in document.data]
+
+
+@cache
+def families() -> dict[str, Family]:
+    """The families of published configurations that come with the package, by name."""
+    return {family.name: family for family in _every() if family.file.layout is None}
+
+
+@cache
+def originals() -> dict[str, Family]:
+    """Those that have a layout of files of their own, by the name of the layout."""
+    return {family.file.layout.name: family for family in _every() if family.file.layout is not None}
 
 
 def family_named(name: str) -> Family:

@@ -13,7 +13,7 @@ from ..reading import check_spec
 from ..source.invalid import shown
 from ..spec import Spec
 from .expressions import Expression
-from .family import Family, families
+from .family import Family, families, originals
 from .jsontext import JsonProblem, parse_json
 from .template import UnfilledError
 from .tree import ExpressionProblem
@@ -49,13 +49,14 @@ def import_config(config: Config, name: str, source: str = "config.json") -> Spe
         filled = family.spec.fill(names)
     except UnfilledError as error:
         raise WeightsError(*(_unfilled(*each, family, source) for each in error.found)) from None
-    data = {"composer": 1, "name": name, **filled, "weights": family.name}
+    data = {"composer": 1, "name": name, "weights": family.name, **filled}
     return check_spec([Assigned(data, Place(source, 1, 1))])
 
 
 def family_of(config: Config, source: str = "config.json") -> Family:
     """The one family whose `match` is true.  Raises `WeightsError` E531."""
-    found = [family for family in families().values() if _matches(family, config)]
+    every = (*families().values(), *originals().values())
+    found = [family for family in every if _matches(family, config)]
     if len(found) == 1:
         return found[0]
     kind = config.get("model_type")
@@ -122,11 +123,11 @@ def _unknown(family: Family, config: Config, names: Mapping[str, Any], source: s
 
 
 def _unknown_inside(family: Family, names: Mapping[str, Any], source: str) -> list[Problem]:
-    """The same inside mappings that the family reads under a name of its own."""
+    """The same inside mappings of the configuration that the family reads under a name of its own."""
     problems = []
     for name in family.let:
-        known = family.reads[name]
-        inside = names[name] if isinstance(names[name], Mapping) else {}
+        known, given = family.reads[name], family.let[name].keys_of("c")
+        inside = names[name] if given and isinstance(names[name], Mapping) else {}
         for key in inside:
             if key not in known:
                 where = " or ".join(sorted(family.let[name].keys_of("c")))

@@ -1,4 +1,4 @@
-"""What expressions may do with lists; none becomes longer than a model can be deep."""
+"""What expressions may do with lists and numbers; no list becomes longer than a model can be deep."""
 
 from __future__ import annotations
 
@@ -39,3 +39,17 @@ def cycle(words: Any) -> dict[str, str]:
         raise TypeError(words)
     pattern, remainder = shortest_cycle(words)
     return {"pattern": pattern, "remainder": remainder}
+
+
+def listed(value: Any) -> list[Any]:
+    """A list as it is, anything else as a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def whole(value: Any) -> int:
+    """A whole number, which some files write as text.  Raises TypeError."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 12:
+        return int(value)
+    if type(value) is not int:
+        raise TypeError(value)
+    return value

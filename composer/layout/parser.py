@@ -7,6 +7,7 @@ postfix   = atom { "." NAME | "[" ternary "]" }
 atom      = NUMBER | STRING | NAME | CALL "(" ternary, ... ")" | "(" ternary ")" | "[" ternary, ... "]"
           | "[" ternary "for" NAME "in" coalesce [ "if" coalesce ] "]" | "{" ternary ":" ternary, ... "}"
 CALL      = len | min | max | range | cycle      cycle(words): the `pattern` and `remainder` of a list of words
+          | whole | listed                       a whole number, written in digits or as text; a list, or one of a value
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _TOKEN = re.compile(
 )
 _WORDS = frozenset({"if", "else", "and", "or", "not", "in", "for"})
 _CONSTANTS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
-CALLS = ("len", "min", "max", "range", "cycle")
+CALLS = ("len", "min", "max", "range", "cycle", "whole", "listed")
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
 _LEVELS = (("+", "-"), ("*", "/", "//", "%"))
 
