@@ -54,6 +54,28 @@ def test_show_a_pattern(run: Run, tiny: Path) -> None:
     )
 
 
+TRACKS = TINY.replace("mix: mlp}", "mix: ffn}").replace(
+    "pattern: full, swa×3", "pattern:\n  mixer: full, swa×3\n  ffn: mlp"
+).replace("at: -1", "at: -1\n    block: mixer")  # fmt: skip
+
+
+def test_show_tracks(run: Run, tiny: Path) -> None:
+    """Tracks are typed in one string; those that are not named stay, and mistakes point into the string."""
+    tiny.write_text(TRACKS, encoding="utf-8")
+    done = run("show", "ffn: mlp×2, mlp(hidden_act='relu')×rest;", "--like", "tiny.yaml")
+    both = run("check", "mixer: swa; ffn: mlp", "--like", "tiny.yaml")
+    wrong = run("check", "ffn: mlp; mixer: swa, fll", "--like", "tiny.yaml", "--json")
+
+    assert ["full/mlp", "swa/mlp"] == re.findall(r"\b(?:full|swa)/mlp\b", done.out)[:2]
+    assert (0, "ok: mixer: swa; ffn: mlp like tiny.yaml, 8 layers, 78,368 parameters\n") == (
+        both.code,
+        both.out,
+    )
+    assert [("E320", "pattern.mixer", 23)] == [
+        (problem["code"], problem["path"], problem["column"]) for problem in json.loads(wrong.out)
+    ]
+
+
 def test_problems_as_json(run: Run, tiny: Path) -> None:
     """Under --json a refused spec is JSON on stdout as well as words on stderr."""
     tiny.write_text(TINY.replace("tied: false", "tied: 1"), encoding="utf-8")
@@ -103,10 +125,11 @@ def test_plugins(run: Run) -> None:
 
     assert 0 == done.code
     assert ["plugin", "distribution", "version", "kinds"] == lines[0]
-    assert [["attention", "arch-composer", "attention"], ["mlp", "arch-composer", "mlp"]] == [
-        [line[0], line[1], line[3]] for line in lines[1:3]
+    ours = ["attention", "mamba2", "mlp"]
+    assert [[name, "arch-composer", name] for name in ours] == [
+        [line[0], line[1], line[3]] for line in lines[1:4]
     ]
-    assert ["attention", "mlp"] == [each["plugin"] for each in data["plugins"]]
+    assert ours == [each["plugin"] for each in data["plugins"]]
     assert [] == data["problems"]
 
 
