@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from composer.block import Block, Site
 from composer.errors import PluginError, Problem, did_you_mean, fail
 
-from . import declaration, module, sequence
+from . import declaration, module, recurrence, sequence
 from .bench import Bench, first_line
 from .verify_rows import Row, Verification
 from .verifying import verify
@@ -45,6 +45,9 @@ _CHECKS: dict[str, Check] = {
         sequence.steps,
         sequence.ragged,
         sequence.crop,
+        recurrence.states,
+        recurrence.reset,
+        recurrence.bounded,
         sequence.kernels,
         module.repeats,
         module.input_kept,

@@ -173,6 +173,24 @@ def crop(bench: Bench) -> None:
         whole = torch.cat([x[b : b + 1, : tokens - n], other[b : b + 1]], 1)
         expected = bench.fed(model, whole, [tokens - n, 4])[0, tokens - n :]
         expect_close(out[b], expected, f"what follows after {n} tokens are forgotten")
+    _back_and_forth(bench, model)
+
+
+def _back_and_forth(bench: Bench, model: Model) -> None:
+    """Rounds of a few tokens, of which some are forgotten again, up to as many as the cache was made for."""
+    draw, most = random.Random(3), 4
+    x, cache, straight, kept = bench.input(2, 64), model.new_cache(2, rollback=most), model.new_cache(2), 0
+    for _ in range(8):
+        count = draw.randint(1, 6)
+        junk = bench.input(2, draw.randint(0, most), seed=draw.randint(2, 99))
+        part = x[:, kept : kept + count]
+        out = bench.run(model, part, past_key_values=cache)
+        expected = bench.run(model, part, past_key_values=straight)
+        expect_close(out, expected, f"{count} tokens after {kept}, behind others that were forgotten")
+        kept += count
+        if junk.shape[1]:
+            bench.run(model, junk, past_key_values=cache)
+            cache.rollback(junk.shape[1])
 
 
 def kernels(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import pytest
 from composer import Block
 from composer.testing import ContractError, check_block, contract_checks
 
-from . import liars
+from . import liars, recurrent_liars
 
 QUICK = [name for name in contract_checks() if name != "compiling"]
 
@@ -28,11 +28,11 @@ LIES: dict[str, tuple[str, str]] = {
     "NeverDrops": ("dropout", ""),
     "Noisy": ("dropout", ""),
     "Unseeded": ("dropout", ""),
-    "CountsItself": ("crop", "right_padding left_padding ragged"),
+    "CountsItself": ("crop", "right_padding left_padding ragged reset"),
     "StartsAtZero": ("steps", "chunks packing"),
     "CountsFromTheEnd": ("right_padding", "left_padding packing chunks steps ragged crop"),
     "IgnoresSegments": ("packing", ""),
-    "MixesRows": ("rows", "right_padding left_padding ragged crop"),
+    "MixesRows": ("rows", "right_padding left_padding ragged crop reset"),
     "ReturnsFloat": ("half", ""),
     "ReturnsDouble": ("shape", ""),
     "Overflows": ("half", ""),
@@ -52,9 +52,33 @@ LIES: dict[str, tuple[str, str]] = {
     "SettlesAgain": ("options", ""),
 }
 
+# The same of a block with a recurrent state.
+RECURRENT: dict[str, tuple[str, str]] = {
+    "SeesPads": ("right_padding", "left_padding ragged crop states"),
+    "TailOfPads": ("right_padding", "left_padding ragged crop states"),
+    "LeaksRows": ("rows", "right_padding left_padding ragged crop states reset"),
+    "SumsAcrossSegments": ("packing", ""),
+    "ConvolvesAcrossSegments": ("packing", ""),
+    "StepsDiffer": ("steps", "ragged crop"),
+    "ReturnsNothing": ("memory", ""),
+    "ReturnsHalf": ("memory", ""),
+    "ReturnsMore": ("memory", ""),
+    "ReturnsTwice": ("memory", ""),
+    "RoundsState": ("memory", ""),
+    "KeepsItself": ("repeats", "crop reset"),
+    "BeginsAnewForAll": ("reset", "ragged"),
+    "CountsCalls": ("chunks", "steps ragged crop states"),
+    "RunsAway": ("bounded", ""),
+    "Ticking": ("states", ""),
+}
+
 
 def told(lie: str) -> Block:
     """The block that tells one lie."""
+    if lie == "Ticking":
+        return recurrent_liars.SaysClock()
+    if lie in recurrent_liars.MODULES:
+        return recurrent_liars.Fading(lie=lie)
     if lie in liars.OPTIONS:
         return liars.OPTIONS[lie].model_validate({"gain": 2.0} if lie == "LosesOption" else {})
     return liars.Honest(lie=lie, dropout=0.3 if lie in ("NeverDrops", "Unseeded") else 0.0)
@@ -70,10 +94,10 @@ def failed(block: Block, checks: list[str]) -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("lie", [*LIES, *RECURRENT])
 def test_lie_is_caught_by_its_check(lie: str) -> None:
     """By the check that is meant for it, and by no other than those that rest on the same."""
-    meant, others = LIES[lie]
+    meant, others = {**LIES, **RECURRENT}[lie]
 
     assert {meant, *others.split()} == failed(told(lie), QUICK)
 
@@ -95,11 +119,18 @@ def test_the_truth_passes(dropout: float) -> None:
     assert set() == failed(liars.Honest(dropout=dropout), QUICK)
 
 
+@pytest.mark.parametrize("name", ["", "InPlace"])
+def test_the_truth_with_a_state_passes(name: str) -> None:
+    """The block that all lies about states are made from, and one that changes its state in place."""
+    assert set() == failed(recurrent_liars.Fading(lie=name), QUICK)
+
+
 def test_every_check_has_its_liar() -> None:
     """No check is there that nothing has ever failed; copies fail only with chance or hidden state."""
-    caught = {name for meant, others in LIES.values() for name in (meant, *others.split())}
+    lies = [*LIES.values(), *RECURRENT.values()]
+    caught = {name for meant, others in lies for name in (meant, *others.split())}
 
-    assert {"copies", "compiling", "repeats"} == set(contract_checks()) - caught
+    assert {"copies", "compiling"} == set(contract_checks()) - caught
 
 
 def test_every_liar_is_listed() -> None:
@@ -107,3 +138,4 @@ def test_every_liar_is_listed() -> None:
     known = {*LIES, "AlwaysDrops", "Accumulates", "Compiled", "Raises"}
 
     assert known == {*liars.MODULES, *liars.OPTIONS} - {"Gained"}
+    assert {*RECURRENT, "InPlace"} == set(recurrent_liars.MODULES)
