@@ -111,3 +111,15 @@ def test_an_entry_that_extends_another_may_be_short(validator: jsonschema.Draft2
 
     assert [True, False] == [validator.is_valid(each) for each in (short, lone)]
     assert [True, False] == [validator.is_valid(each) for each in ({"extends": "x.yaml"}, {"name": "x"})]
+
+
+def test_a_spec_that_extends_another_may_change_parts_of_blocks(
+    validator: jsonschema.Draft202012Validator,
+) -> None:
+    """Only then may an entry lack its kind; an option that no kind has is refused all the same."""
+    part = {"blocks": {"full": {"num_attention_heads": 2}}}
+    wrong = {"blocks": {"full": {"num_heds": 2}}}
+    data = read_document(TINY, "s.yaml").data
+
+    assert [True, False] == [validator.is_valid({"extends": "x", **each}) for each in (part, wrong)]
+    assert not validator.is_valid({**data, "blocks": {**data["blocks"], **part["blocks"]}})

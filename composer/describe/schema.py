@@ -26,8 +26,12 @@ def spec_schema(catalog: Catalog) -> Schema:
     }
     schema["properties"] = properties
     definitions["Override"]["properties"]["set"]["propertyNames"] = {"enum": option_names(catalog)}
-    needed = schema.pop("required")
-    return tidy({"$schema": DIALECT, **schema, **demand(needed), "$defs": definitions})
+    blocks = schema["properties"]["blocks"]
+    complete = {"blocks": {**blocks, **entries("BlockEntry")}}
+    whole = {"required": schema.pop("required"), "properties": complete}
+    blocks |= entries("BlockPart")
+    needed = [{"required": ["extends"]}, whole]
+    return tidy({"$schema": DIALECT, **schema, "anyOf": needed, "$defs": definitions})
 
 
 EXTENDS = {
@@ -45,12 +49,24 @@ def demand(names: list[str], unless: str = "extends") -> Schema:
     return {"anyOf": [{"required": [unless]}, {"required": names}]} if names else {}
 
 
+def entries(form: str) -> Schema:
+    """The entries of `blocks` are of this form."""
+    return {"additionalProperties": {"$ref": f"#/$defs/{form}"}}
+
+
 def block_definitions(catalog: Catalog) -> Schema:
-    """An entry of `blocks` is of a kind or has branches; one that extends another may lack the rest."""
+    """An entry of `blocks` is of a kind or has branches; one that extends another may lack the rest.
+
+    In a spec that extends another it may be a part, which says only what is different.
+    """
     own = Spec.model_json_schema()["$defs"]["BlockEntry"]["properties"]
     definitions: Schema = {}
     for kind in catalog.offers:
         definitions |= kind_definitions(kind, catalog[kind], own)
+    forms = [{"$ref": f"#/$defs/{name(kind)}"} for kind in catalog.offers]
+    wholes = [
+        {**form, **demand(needs(catalog[kind]))} for form, kind in zip(forms, catalog.offers, strict=True)
+    ]
     branches = {
         "title": "branches",
         "type": "object",
@@ -59,12 +75,18 @@ def block_definitions(catalog: Catalog) -> Schema:
             "branches": own["branches"],
             **{key: own[key] for key in USES},
         },
-        "required": ["branches"],
         "additionalProperties": False,
     }
-    forms = [{"$ref": f"#/$defs/{name(kind)}"} for kind in catalog.offers]
-    entry = {"description": "A word: a `kind` with its options, or `branches`.", "anyOf": [*forms, branches]}
-    return {**definitions, "BlockEntry": entry}
+    whole = {**branches, "required": ["branches"]}
+    said = "A word: a `kind` with its options, or `branches`."
+    entry = {"description": said, "anyOf": [*wholes, whole]}
+    part = {"description": said, "anyOf": [*forms, branches]}
+    return {**definitions, "BlockEntry": entry, "BlockPart": part}
+
+
+def needs(block: type[Block]) -> list[str]:
+    """The keys that an entry of a kind cannot be without."""
+    return ["kind", *(key for key, field in block.model_fields.items() if field.is_required())]
 
 
 def kind_definitions(kind: str, block: type[Block], own: Schema) -> Schema:
@@ -74,9 +96,9 @@ def kind_definitions(kind: str, block: type[Block], own: Schema) -> Schema:
     tag = {"description": f"The kind of block: {kind}.", "enum": [kind, None]}
     uses = {key: own[key] for key in USES}
     entry = {"kind": tag, "extends": own["extends"], "branches": only_null(own["branches"]), **uses}
-    needed = ["kind", *schema.pop("required", [])]
+    schema.pop("required", None)
     properties = {**entry, **schema["properties"]}
-    return {**inner, name(kind): {**schema, "title": kind, "properties": properties, **demand(needed)}}
+    return {**inner, name(kind): {**schema, "title": kind, "properties": properties}}
 
 
 def only_null(schema: Schema) -> Schema:
