@@ -66,7 +66,29 @@ def opt(draw: Draw) -> Config:
     }  # fmt: skip
 
 
-FAMILIES: dict[str, Callable[[Draw], Config]] = {"ministral": ministral, "opt": opt}
+def zamba2(draw: Draw) -> Config:
+    """Shared blocks at any layers, with adapters, rotation, groups, biases."""
+    layers, adapters = draw.randint(1, 9), draw.random() < 0.4
+    types = draw.choices(["linear_attention", "hybrid"], [2, 1], k=layers)
+    rotation = draw.random() < 0.5 and "hybrid" in types
+    adapters = adapters and "hybrid" in types
+    uses, heads, mamba_heads = types.count("hybrid"), draw.choice([2, 4]), draw.choice([2, 4, 8])
+    return {
+        **base(draw), "model_type": "zamba2", "hidden_size": 16, "num_hidden_layers": layers,
+        "layers_block_type": types, "mamba_d_state": draw.choice([4, 8]), "mamba_d_conv": draw.choice([2, 4]),
+        "mamba_expand": draw.choice([1, 2]), "mamba_ngroups": draw.choice([1, 2]), "n_mamba_heads": mamba_heads,
+        "add_bias_linear": draw.random() < 0.4, "intermediate_size": draw.choice([20, 64]),
+        "num_attention_heads": heads, "num_key_value_heads": heads if adapters else draw.choice([1, heads]),
+        "num_mem_blocks": max(1, min(uses, draw.choice([1, 2, 3]))), "adapter_rank": draw.choice([2, 3]),
+        "use_shared_attention_adapter": adapters, "use_mem_rope": rotation,
+        "rope_parameters": rope(draw), "hidden_act": draw.choice(["gelu", "silu"]), "time_step_min": 1e-30,
+        "chunk_size": 4, "rms_norm_eps": draw.choice([1e-5, 1e-6]), "initializer_range": draw.choice([0.02, 0.1]),
+        "attention_dropout": draw.choice([0.0, 0.1]),
+        "tie_word_embeddings": True,  # without it transformers shares no block at all
+    }  # fmt: skip
+
+
+FAMILIES: dict[str, Callable[[Draw], Config]] = {"ministral": ministral, "opt": opt, "zamba2": zamba2}
 
 
 def drawn(family: str, seed: int) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from .template import UnfilledError
 from .tree import ExpressionProblem
 
 Config = Mapping[str, Any]
+CONFIG = "config.json"
 
 
 def read_config(text: bytes, name: str) -> dict[str, Any]:
@@ -150,3 +152,9 @@ def _failed_checks(family: Family, names: Mapping[str, Any], source: str) -> lis
 def spec_name(folder: str | Path) -> str:
     """A name for the model in a folder."""
     return Path(folder).resolve().name[:200] or "model"
+
+
+def config_file(folder: Path) -> str:
+    """The published configuration in a folder: config.json, or that of another layout if only that is there."""
+    others = (family.file.layout.config for family in originals().values() if family.file.layout)
+    return next((name for name in (CONFIG, *others) if os.path.lexists(folder / name)), CONFIG)

@@ -11,7 +11,7 @@ from torch import nn
 from ..block import Param
 from ..errors import Problem, WeightsError, did_you_mean
 from ..layout.match import Match, match_names
-from ..layout.names import folded
+from ..layout.names import MOST_LINES, folded
 from ..layout.rows import WeightMap
 from .checkpoint import Checkpoint, Shard
 from .finite import Scan, not_finite
@@ -136,6 +136,9 @@ def _check_copies(match: Match, checkpoint: Checkpoint) -> list[Problem]:
         if not same:
             what = "stand for one parameter but hold different numbers"
             problems.append(Problem("E515", f"{checkpoint.folder}: {one} and {other} {what}"))
+    if len(problems) > MOST_LINES:
+        left = f"{checkpoint.folder}: {len(problems) - MOST_LINES + 1} more pairs of names hold different numbers"
+        problems[MOST_LINES - 1 :] = [Problem("E515", left)]
     return problems
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModel, AutoModelForCausalLM
 
 import composer
+from composer.errors import WeightsError
 
 from .. import prove
 from ..published import FAMILIES, drawn, model
@@ -41,3 +43,46 @@ def test_there_and_back(family: str, head: bool, seed: int, tmp_path: Path) -> N
         expected = theirs(ids, use_cache=False)[0]
         actual = ours(ids).logits if head else ours(ids).last_hidden_state
     assert torch.allclose(expected, actual, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+SHARED = {
+    **drawn("zamba2", 0), "layers_block_type": ["linear_attention", "hybrid", "hybrid", "linear_attention", "hybrid", "hybrid"],
+    "num_hidden_layers": 6, "num_mem_blocks": 2,
+}  # fmt: skip
+
+
+def stored_with_aliases(folder: Path, change: float = 0.0, only: str = "") -> dict[str, torch.Tensor]:
+    """A checkpoint that stores what is shared under every layer that uses it, or under the later ones only."""
+    theirs = model(SHARED, 1)
+    theirs.save_pretrained(folder)
+    found = {name: tensor.clone() for name, tensor in theirs.state_dict().items() if name != "lm_head.weight"}
+    if only:
+        found = {name: tensor for name, tensor in found.items() if only not in name}
+    found["model.layers.4.shared_transformer.self_attn.q_proj.weight"][0, 0] += change
+    save_file(found, folder / "model.safetensors", {"format": "pt"})
+    return found
+
+
+@pytest.mark.parametrize("only", ["", "layers.1.shared_transformer"])
+def test_copies_of_shared_tensors(only: str, tmp_path: Path) -> None:
+    """They may be stored under every name or under any; saved, each stands under the first layer that uses it."""
+    stored_with_aliases(tmp_path / "all", only=only)
+    ours = composer.load(tmp_path / "all")
+    composer.save(ours, tmp_path / "ours")
+    first = model(SHARED, 1)
+    first.save_pretrained(tmp_path / "theirs")
+    expected, actual = whole(tmp_path / "theirs"), whole(tmp_path / "ours")
+
+    assert set(expected) == set(actual)
+    assert all(torch.equal(tensor, actual[name]) for name, tensor in expected.items())
+
+
+def test_copies_that_disagree(tmp_path: Path) -> None:
+    """Two names of one parameter with different numbers are an error that names both."""
+    stored_with_aliases(tmp_path / "all", change=1.0)
+    with pytest.raises(WeightsError, match="E515") as caught:
+        composer.load(tmp_path / "all")
+
+    name = "model.layers.{}.shared_transformer.self_attn.q_proj.weight"
+    assert 1 == len(caught.value.problems)
+    assert all(name.format(layer) in str(caught.value) for layer in (1, 4))
