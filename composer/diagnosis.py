@@ -20,7 +20,7 @@ _STAND_IN = {
     "norm": {"kind": "rms", "eps": 1},
 }
 # Problems that do not depend on what stands in: mistakes inside the pattern, options, names of blocks.
-_SURE = re.compile(r"E20[1-8]|E30[134]|E319|E32[0-4]|E329|E33[01]")
+_SURE = re.compile(r"E20[1-8]|E212|E30[134]|E319|E32[0-4]|E329|E33[01]|E34[56]")
 
 
 def further_problems(

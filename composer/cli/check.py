@@ -69,12 +69,13 @@ def file_of(problem: dict[str, Any], what: str) -> str | None:
 def check_names(plan: Plan) -> None:
     """What a spec names for later: the family of its weights, and options of generation."""
     from composer.generate.options import GenerationOptions
-    from composer.layout.family import family_named
     from composer.shipped import specs_folder
 
     weights, problems = plan.spec.weights, list[Problem]()
     try:
         if weights is not None and not (specs_folder() / "families" / f"{weights}.yaml").is_file():
+            from composer.layout.family import family_named  # slow to import, and rarely wanted
+
             family_named(weights)
     except ComposerError as error:
         problems += [replace(p, place=plan.spec.origins.place(("weights",))) for p in error.problems]
