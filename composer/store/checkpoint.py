@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..errors import Problem, WeightsError, did_you_mean, fail
-from .files import open_regular, reason
+from .files import open_regular, present, reason
 from .finite import Region, Scan
 from .header import Entry, read_header
 from .index import INDEX, compare, read_index
@@ -105,13 +105,13 @@ class Checkpoint:
         to E507 an index that is malformed, leads elsewhere or disagrees with its shards, E508 two of them.
         """
         path = Path(folder)
-        single, sharded = _present(path / SINGLE), _present(path / INDEX)
+        single, sharded = present(path / SINGLE), present(path / INDEX)
         if single and sharded:
             hint = "remove the one that is old"
             fail(WeightsError, "E508", f"{path} holds both {SINGLE} and {INDEX}", hint=hint)
         if not single and not sharded:
             _nothing_there(path)
-        return cls(path, [Shard(path / SINGLE)] if single else _open_shards(path))
+        return cls(path, [Shard(path / SINGLE)] if single else open_shards(path))
 
     def names(self) -> list[str]:
         """Every tensor name, shard by shard in the order of the bytes."""
@@ -155,14 +155,6 @@ class Checkpoint:
         return next((dtype for dtype in stored if dtype.is_floating_point and dtype.itemsize > 1), None)
 
 
-def _present(path: Path) -> bool:
-    """Whether anything has that name; a dangling link has, and is named when it is opened."""
-    try:
-        return os.path.lexists(path)
-    except ValueError:
-        return False
-
-
 def _nothing_there(path: Path) -> None:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
@@ -176,22 +168,28 @@ def _instead(path: Path) -> str:
     except OSError as error:
         return reason(error)
     if any(name.endswith((".bin", ".pt", ".pth")) for name in names):
-        return "pickled weights can run code when opened and are not read; convert them to safetensors first"
+        return "pickles can run code when opened, and are read under their usual names only; use safetensors"
     others = [name for name in names if name.endswith(".safetensors")]
     return (
         f"{others[0]} is not a name that is looked for; rename it if it is the whole model" if others else ""
     )
 
 
-def _open_shards(folder: Path) -> list[Shard]:
-    index = read_index(folder / INDEX)
+def open_shards(
+    folder: Path,
+    file: str = INDEX,
+    ending: str = ".safetensors",
+    form: Callable[[Path], Shard] = Shard,
+) -> list[Shard]:
+    """The shards that an index names; they and the index must agree.  Raises as `Checkpoint.open`."""
+    index = read_index(folder / file, ending)
     shards, problems = {}, []
     for name in dict.fromkeys(index.shards.values()):
-        if _present(folder / name):
-            shards[name] = Shard(folder / name)
+        if present(folder / name):
+            shards[name] = form(folder / name)
         else:
-            problems.append(Problem("E507", f"{INDEX} names {name}, which is not in {folder}"))
-    problems = problems or compare(index, {name: shard.entries for name, shard in shards.items()})
+            problems.append(Problem("E507", f"{file} names {name}, which is not in {folder}"))
+    problems = problems or compare(index, {name: shard.entries for name, shard in shards.items()}, file)
     if problems:
         raise WeightsError(*problems)
     return list(shards.values())

@@ -27,6 +27,14 @@ def contained(name: str) -> bool:
     )
 
 
+def present(path: Path) -> bool:
+    """Whether anything has that name; a dangling link has, and is named when it is opened."""
+    try:
+        return os.path.lexists(path)
+    except ValueError:
+        return False
+
+
 def open_regular(path: Path) -> int:
     """A descriptor of the regular file `path`, read-only; a pipe or a device is refused and never waited for.
 

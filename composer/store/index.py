@@ -24,8 +24,8 @@ class Index:
     total_size: int | None
 
 
-def read_index(path: Path) -> Index:
-    """The index, with shard names that can only mean files beside it.
+def read_index(path: Path, ending: str = ".safetensors") -> Index:
+    """The index, with shard names that can only mean files beside it, of the given ending.
 
     Raises `WeightsError` E505 for a file of another form, E506 for a shard name that leads elsewhere.
     """
@@ -36,10 +36,11 @@ def read_index(path: Path) -> Index:
     for tensor, shard in shards.items():
         if not isinstance(shard, str):
             fail(WeightsError, "E505", f"{path.name}: weight_map.{tensor} must be a file name, not {shard!r}")
-        if not contained(shard) or not shard.endswith(".safetensors"):
-            what = "not the name of a .safetensors file beside it"
+        if not contained(shard) or not shard.endswith(ending):
+            what = f"not the name of a {ending} file beside it"
             fail(WeightsError, "E506", f"{path.name}: weight_map.{tensor} is {shard!r}, {what}")
-    return Index(shards, _total_size(found.get("metadata"), path.name))
+    total = _total_size(found.get("metadata"), path.name)
+    return Index(shards, total if ending == ".safetensors" else None)  # pickles count shared tensors once
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -64,8 +65,8 @@ def _total_size(metadata: object, name: str) -> int | None:
     fail(WeightsError, "E505", f"{name}: metadata.total_size must be a number of bytes, not {total!r}")
 
 
-def compare(index: Index, found: Mapping[str, Mapping[str, Entry]]) -> list[Problem]:
-    """Where the index and the headers of its shards (`found`: shard to its tensors) disagree."""
+def compare(index: Index, found: Mapping[str, Mapping[str, Entry]], name: str = INDEX) -> list[Problem]:
+    """Where the index, called `name`, and its shards (`found`: shard to its tensors) disagree."""
     homes: dict[str, list[str]] = {}
     for shard, entries in found.items():
         for tensor in entries:
@@ -74,21 +75,22 @@ def compare(index: Index, found: Mapping[str, Mapping[str, Entry]]) -> list[Prob
     extra = [t for t in homes if t not in index.shards]
     twice = [t for t, shards in homes.items() if len(shards) > 1]
     problems = [
-        Problem("E507", f"{INDEX} and its shards disagree: {message} {name}")
+        Problem("E507", f"{name} and its shards disagree: {message} {tensor}")
         for names, message in (
             (absent, "not in the shard that the index names:"),
             (extra, "in a shard but not in the index:"),
             (twice, "in more than one shard:"),
         )
-        for name in folded(names)
+        for tensor in folded(names)
     ]
-    return problems or _compare_sizes(index, [e for entries in found.values() for e in entries.values()])
+    all_entries = [entry for tensors in found.values() for entry in tensors.values()]
+    return problems or _compare_sizes(index, all_entries, name)
 
 
-def _compare_sizes(index: Index, entries: list[Entry]) -> list[Problem]:
+def _compare_sizes(index: Index, entries: list[Entry], name: str) -> list[Problem]:
     """The claimed size may be that of another precision: converters often leave the old number standing."""
     total, count = sum(e.size for e in entries), sum(prod(e.shape) for e in entries)
     if index.total_size is None or index.total_size in (total, 2 * count, 4 * count, 8 * count):
         return []
-    message = f"{INDEX}: metadata.total_size is {index.total_size}, but its tensors have {total} bytes"
+    message = f"{name}: metadata.total_size is {index.total_size}, but its tensors have {total} bytes"
     return [Problem("E507", message, hint="download the folder again, or remove total_size from the index")]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from ..errors import CallError, WeightsError, fail
-from ..layout.family import family_named
-from ..layout.importing import family_of, import_config, read_config, spec_name
+from ..layout.family import Family, family_named
+from ..layout.importing import config_file, family_of, import_config, read_config, spec_name
 from ..layout.rows import WeightMap, own_names
 from ..nn.build import build
 from ..nn.device import DTYPES, usable_device, usable_dtype
@@ -24,6 +24,7 @@ from ..spec import Spec
 from .checkpoint import Checkpoint
 from .files import one_version, read_small
 from .materialize import check_fit, materialize
+from .original import open_weights
 
 CONFIG, GENERATION, OWN = "config.json", "generation_config.json", "composer.yaml"
 
@@ -38,7 +39,9 @@ def load(
 ) -> Model:
     """The model in a checkpoint folder, or one that is shipped with its weights, ready to run.
 
-    The architecture comes from `spec`, else from the folder's composer.yaml, else from its config.json.
+    The architecture comes from `spec`, else from the folder's composer.yaml, else from its config.json, else
+    from the configuration of another layout (as params.json).  The weights are safetensors of the usual names,
+    else pickles of the usual names, else the files of another layout; of a folder with several kinds one is read.
     `head` is "causal-lm" if nothing else is said; a `spec` that is a Plan has its own.
     `dtype` is by default the one that config.json names, else (and for "auto") the one that is stored.  On
     the CPU, tensors that need no cast stay memory-mapped.
@@ -50,13 +53,13 @@ def load(
     """
     path = checkpoint_folder(folder)
     device = _device(device)
-    checkpoint, config, generation = one_version(path, lambda: _read(path))
+    checkpoint, original, config, generation = one_version(path, lambda: _read(path))
     if dtype is None:
         dtype = _named(config, path / CONFIG) or checkpoint.float_dtype() or torch.float32
     dtype = usable_dtype(dtype)
     scan = checkpoint.scan(dtype) if device.type == "cpu" else None  # while the model is built
     plan = _plan(path, spec, config, head)
-    weights, whole = _weight_map(plan, config, checkpoint), plan.head.kind == "causal-lm"
+    weights, whole = _weight_map(plan, config, checkpoint, original), plan.head.kind == "causal-lm"
     check_fit(plan.parameters(), weights, checkpoint, whole)  # before a model of any depth is built
     model = build(plan, device="meta", dtype=dtype, attention=attention)
     materialize(model, weights, checkpoint, device, whole, scan)
@@ -64,9 +67,12 @@ def load(
     return model
 
 
-def _read(folder: Path) -> tuple[Checkpoint, dict[str, Any] | None, dict[str, Any] | None]:
-    """The checkpoint, and the two configurations that may be beside it."""
-    return Checkpoint.open(folder), _config(folder / CONFIG), _config(folder / GENERATION)
+def _read(
+    folder: Path,
+) -> tuple[Checkpoint, Family | None, dict[str, Any] | None, dict[str, Any] | None]:
+    """The checkpoint, whose layout it is if not the usual one, and the two configurations beside it."""
+    checkpoint, original = open_weights(folder)
+    return checkpoint, original, _config(folder / config_file(folder)), _config(folder / GENERATION)
 
 
 def _config(path: Path) -> dict[str, Any] | None:
@@ -105,7 +111,7 @@ def _spec(folder: Path, spec: Spec | str | Path | None, config: Mapping[str, Any
     if config is None:
         hint = "give the architecture with spec="
         fail(WeightsError, "E509", f"{folder} has weights but neither {OWN} nor {CONFIG}", hint=hint)
-    return import_config(config, spec_name(folder), str(folder / CONFIG))
+    return import_config(config, spec_name(folder), str(folder / config_file(folder)))
 
 
 def _named(config: Mapping[str, Any] | None, file: Path) -> torch.dtype | None:
@@ -120,8 +126,14 @@ def _named(config: Mapping[str, Any] | None, file: Path) -> torch.dtype | None:
     return found
 
 
-def _weight_map(plan: Plan, config: Mapping[str, Any] | None, checkpoint: Checkpoint) -> WeightMap:
-    """Our own names if the checkpoint has most of them, else those of the family of the spec or the config."""
+def _weight_map(
+    plan: Plan, config: Mapping[str, Any] | None, checkpoint: Checkpoint, original: Family | None
+) -> WeightMap:
+    """The names of the layout of the files; in the usual ones our own if the checkpoint has most of them,
+    else those of the family of the spec or the config.
+    """
+    if original is not None:
+        return original.weights_of(plan)
     parameters = plan.parameters()
     if 2 * sum(name in checkpoint for name in parameters) > len(parameters):
         return own_names(parameters)

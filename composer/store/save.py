@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 import yaml
 
 from ..errors import CallError, WeightsError, fail
 from ..layout.exporting import export_config
-from ..layout.family import family_named
+from ..layout.family import Family, family_named, originals
 from ..layout.rows import WeightMap, expand_rows, own_names
 from ..nn.model import Model
 from ..plan import Plan
@@ -31,11 +31,14 @@ class SavedTokenizer(Protocol):
 def save(
     model: Model,
     folder: str | os.PathLike[str],
-    layout: Literal["hf", "composer"] = "hf",
+    layout: str = "hf",
     tokenizer: SavedTokenizer | None = None,
     max_shard_size: int = SHARD_BYTES,
 ) -> None:
     """Write a folder that `load` reads and, in the layout "hf", the transformers library too.
+
+    "composer" has our own names and the spec, which fits any model; any other layout is that of a family file
+    (params.json and all weights in one file, whatever `max_shard_size` is).
 
     The folder changes at once: after a crash it is the old one or the new one.  Generation defaults travel
     along.  Other files of an existing folder are kept, those of another tokenizer only without `tokenizer`.
@@ -47,19 +50,23 @@ def save(
     if not isinstance(model, Model):
         message = f"what is saved is a model, not a {type(model).__name__}"
         fail(CallError, "E717", message, hint="composer.build(plan) makes one; a spec is a file of its own")
+    single = None
     if layout == "hf":
         weights, files = published(model.plan, model.dtype)
     elif layout == "composer":
         weights, files = own_names(model.plan.parameters()), {OWN: spec_text(model.plan.spec).encode()}
+    elif layout in originals():
+        weights, files, single = in_original(model.plan, originals()[layout])
     else:
-        fail(WeightsError, "E523", f"no layout is called {layout!r}", hint="one of: hf, composer")
+        names = ", ".join(layouts())
+        fail(WeightsError, "E523", f"no layout is called {layout!r}", hint=f"one of: {names}")
     parameters = model.state_dict(keep_vars=True)  # waits for a check of the numbers that still goes on
     tensors = stored_tensors(weights, parameters)
     generation = _set(model.plan.spec.generation) if model.generation is None else model.generation
     if generation:
         files[GENERATION] = _json(generation)
     more = None if tokenizer is None else tokenizer.save
-    save_tensors(folder, tensors, files, max_shard_size, more)
+    save_tensors(folder, tensors, files, max_shard_size, more, single)
 
 
 def stored_tensors(
@@ -89,6 +96,21 @@ def published(plan: Plan, dtype: torch.dtype) -> tuple[WeightMap, dict[str, byte
     family = family_named(name)
     config = {**export_config(plan, family), "dtype": str(dtype).removeprefix("torch.")}
     return family.weights_of(plan), {CONFIG: _json(config)}
+
+
+def in_original(plan: Plan, family: Family) -> tuple[WeightMap, dict[str, bytes], str]:
+    """The weight map, the configuration and the file of the weights in the layout of a family.
+
+    Raises `WeightsError` E536 and E532: what `save` in that layout would refuse.
+    """
+    files = family.file.layout
+    assert files is not None  # families of published configurations are no layouts
+    return family.weights_of(plan), {files.config: _json(export_config(plan, family))}, files.tensors
+
+
+def layouts() -> list[str]:
+    """The names of all layouts."""
+    return ["hf", "composer", *originals()]
 
 
 def spec_text(spec: Spec) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from ..errors import WeightsError, fail
+from ..layout.family import originals
 from .checkpoint import SINGLE
 from .files import reason
 from .index import INDEX
@@ -24,6 +25,7 @@ from .tensors import write_tensors
 SHARD_BYTES = 5_000_000_000
 OWNED = re.compile(
     r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json|composer\.yaml"
+    r"|pytorch_model(-\d{5}-of-\d{5})?\.bin|pytorch_model\.bin\.index\.json"
 )
 """Names that a save writes anew or removes; every other file of an existing folder stays."""
 
@@ -40,12 +42,13 @@ def save_tensors(
     files: Mapping[str, bytes] | None = None,
     max_shard_size: int = SHARD_BYTES,
     more: Callable[[Path], object] | None = None,
+    single: str | None = None,
 ) -> None:
     """Write a checkpoint folder at once: after a crash there is the old folder or the new one.
 
     `files` are further small files by name (config.json); `more` writes those of a tokenizer into the folder
-    it is given.  A tensor larger than `max_shard_size` bytes has a shard of its own.  Other files of an
-    existing folder are kept.
+    it is given.  A tensor larger than `max_shard_size` bytes has a shard of its own; with `single` all tensors
+    go into one file of that name.  Other files of an existing folder are kept.
 
     Raises `WeightsError`: E521 the system refused (disk full, no permission), E522 not a place for a folder,
     E525 tensors without numbers.
@@ -53,7 +56,7 @@ def save_tensors(
     target = Path(folder)
     if any(tensor.is_meta for tensor in tensors.values()):
         fail(WeightsError, "E525", "the model has shapes but no numbers: it was built on the meta device")
-    shards = plan_shards(tensors, max_shard_size)
+    shards = {single: list(tensors)} if single else plan_shards(tensors, max_shard_size)
     needed = sum(t.nbytes for t in tensors.values()) + sum(map(len, (files or {}).values()))
     try:
         _check_target(target)
@@ -71,7 +74,12 @@ def save_tensors(
 
 
 def _stale(name: str, tokenizer: bool) -> bool:
-    return bool(OWNED.fullmatch(name) or (tokenizer and TOKENIZER.fullmatch(name)))
+    others = (family.file.layout for family in originals().values())
+    return bool(
+        OWNED.fullmatch(name)
+        or (tokenizer and TOKENIZER.fullmatch(name))
+        or any(files is not None and files.owns(name) for files in others)
+    )
 
 
 def plan_shards(tensors: Mapping[str, torch.Tensor | Merged], most: int) -> dict[str, list[str]]:
@@ -129,7 +137,7 @@ def _settle(path: Path) -> None:
 
 
 def _index(shards: Mapping[str, list[str]], tensors: Mapping[str, torch.Tensor | Merged]) -> dict[str, bytes]:
-    if SINGLE in shards:
+    if len(shards) == 1:
         return {}
     total = {"total_size": sum(tensor.nbytes for tensor in tensors.values())}
     homes = {name: shard for shard, names in shards.items() for name in names}

@@ -56,8 +56,8 @@ def test_no_checkpoint_there(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").touch()
     hint = "   hint: weights.safetensors is not a name that is looked for; rename it if it is the whole model"
     assert f"{nothing}\n{hint}" == opened(tmp_path)
-    (tmp_path / "pytorch_model.bin").touch()
-    hint = "   hint: pickled weights can run code when opened and are not read; convert them to safetensors first"
+    (tmp_path / "model.pt").touch()
+    hint = "   hint: pickles can run code when opened, and are read under their usual names only; use safetensors"
     assert f"{nothing}\n{hint}" == opened(tmp_path)
     file = tmp_path / "weights.safetensors"
     assert f"F is a file; {where} [E501]" == opened(file)
