@@ -9,18 +9,15 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
 import composer
 from composer import Plan
 from composer.describe.page import model_page, model_pages
-from composer.describe.strip import WIDTH, strip_svg
 from composer.shipped import shipped_specs
 
 DOCS = Path(__file__).parents[1] / "docs"
-SVG = "{http://www.w3.org/2000/svg}"
 
 RIDERS = """
 composer: 1
@@ -181,7 +178,7 @@ def text_of(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-# ---------------------------------------------------------------- sentences and pictures
+# ---------------------------------------------------------------- sentences
 
 
 def riders(pattern: str, **changes: Any) -> Plan:
@@ -222,51 +219,54 @@ def test_formulas() -> None:
     assert "rider  y = x\n       y = y + far(rms(y))\n       y = y + feed(rms(y))\n       rider = y\n" in page
 
 
-def cells(svg: str) -> list[tuple[str, dict[str, str]]]:
-    """Every cell of a strip: what it says, and where it stands."""
-    rects = ElementTree.fromstring(svg).iter(f"{SVG}rect")
-    return [(str(rect[0].text), rect.attrib) for rect in rects if len(rect)]
+SHARED = {
+    "blocks.rider.share": "{copies: 2}",
+    "blocks.rider.reads": "[stream, embedding]",
+    "blocks.rider.out": "linear",
+    "blocks.rider.adapters": "{feed.gate_up: {rank: 2}}",
+    "blocks.feed.gated": "true",
+    "blocks.rider.branches": "[{norm: rms, mix: far, residual: 0}, {norm: rms, mix: feed, residual: 0}]",
+}
 
 
-@pytest.mark.parametrize("count", [1, 3, 32, 81, 100, 250])
-def test_a_strip_has_a_cell_for_each_layer(count: int) -> None:
-    """In order, inside the picture, without overlap, on as many lines as it takes."""
-    found = cells(strip_svg(riders(f"near×{count}")))
-    places = [(float(at["y"]), float(at["x"]), float(at["width"])) for _, at in found]
-
-    assert [f"layer {index}: near" for index in range(count)] == [told for told, _ in found]
-    assert sorted(places) == places
-    assert all(x >= 0 and width > 4 and x + width <= WIDTH for _, x, width in places)
-    assert all(a[0] < b[0] or a[1] + a[2] < b[1] for a, b in zip(places, places[1:], strict=False))
+def sharing() -> Plan:
+    """Riders that take two copies in turn, in layers 1, 3 and 5."""
+    return riders("(near×2+rider)×3", set=[f"{path}={value}" for path, value in SHARED.items()])
 
 
-def test_guests_stand_above_their_hosts() -> None:
-    """At the same place, in another colour, and both are in the legend with how often they run."""
-    svg = strip_svg(riders("near×6+rider, near×2, far"))
-    found = dict(cells(svg))
-    host, guest = found["layer 5: near"], found["layer 5: rider"]
+def test_shared_weights_in_a_sentence() -> None:
+    """Who rides where, how many sets of weights there are, and that memory is not shared."""
+    page = model_page(sharing())
 
-    assert (host["x"], host["width"]) == (guest["x"], guest["width"])
-    assert float(guest["y"]) + float(guest["height"]) <= float(host["y"])
-    assert 3 == len({each["fill"] for each in found.values()})
-    for line in (
-        "near: attention, window 4 · 8 times",
-        "far: attention · once",
-        "rider: attention; mlp · once",
-    ):
-        assert line in svg
+    assert "`rider` rides on layers 1, 3 and 5: it runs" in page
+    assert (
+        "The 3 uses of `rider` have 2 sets of weights, used in turn; what is remembered is kept for each use."
+        in page
+    )
+    assert ["copy 0", "copy 1", "copy 0"] == re.findall(r"`rider` \((.*?)\)", page)
+    assert "rider  y = x and the embedding, side by side\n       y = far(rms(y))\n" in page
+    assert "rider = out(y)\n" in page
 
 
-def test_layers_of_one_word_with_other_options_have_another_colour() -> None:
-    """A word whose options differ at some layers is told apart."""
-    found = dict(cells(strip_svg(riders("near, near(sliding_window=2)"))))
+def test_shared_weights_count_once_and_are_used_again() -> None:
+    """Copy 0 has two uses, so the used parameters are more by one copy."""
+    plan = sharing()
+    copy = sum(p.count for key, p in plan.parameters().items() if key.startswith("shared.rider.0."))
+    (total,) = re.findall(r"^\| \*\*all\*\* .*$", model_page(plan), re.MULTILINE)
 
-    assert found["layer 0: near"]["fill"] != found["layer 1: near"]["fill"]
+    assert [plan.parameter_count, plan.parameter_count + copy] == [
+        whole(n) for n in re.findall(r"[\d,]+", total)
+    ]
 
 
-def test_names_are_escaped() -> None:
-    """A name that looks like markup stays text."""
-    svg = strip_svg(riders("near", set=["name='<b>&'"]))
+def test_stored_names() -> None:
+    """A tensor under several names, a part of one, and one that is turned are told apart."""
+    rows = {row[0].strip("`"): row[2] for row in tables("zamba2-1.2b")["parameter"]}
 
-    assert "<b>" not in svg
-    assert "<b>&: 1 layers" == ElementTree.fromstring(svg)[0].text
+    assert "`model.layers.0.mamba.in_proj.weight`, part 1 of 5" == rows["layers.0.mixer.in.z.weight"]
+    assert (
+        "`model.layers.0.mamba.conv1d.weight`, part 1 of 3, squeeze" == rows["layers.0.mixer.conv.x.weight"]
+    )
+    assert rows["shared.shared-attn.0.norms.attn.weight"].endswith(
+        "input_layernorm.weight`, also under 5 other names"
+    )

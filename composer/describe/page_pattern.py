@@ -21,7 +21,7 @@ def pattern_line(spec: Spec) -> str:
     else:
         text = one_line(pattern)
     cut = ", the last time in part" if spec.remainder == "truncate" else ""
-    return code(text) + (f" to {plural(spec.layers, 'layer')}{cut}" if spec.layers else "")
+    return code(text) + (f" for {plural(spec.layers, 'layer')}{cut}" if spec.layers else "")
 
 
 def one_line(pattern: str | Sequence[str]) -> str:

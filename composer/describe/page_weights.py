@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..layout.family import family_named
+from ..layout.rows import Row as WeightRow
 from ..layout.rows import expand_rows
 from ..plan import Plan
-from .page_text import Row, code
+from .page_text import Row, code, plural
 from .runs import runs
 
 
@@ -36,7 +37,17 @@ def published_names(plan: Plan) -> dict[str, str]:
     if plan.spec.weights is None:
         return {}
     rows = expand_rows(family_named(plan.spec.weights).weights_of(plan), plan.parameters())
-    return {row.ours: " = ".join(map(code, row.theirs)) for row in rows}
+    return {row.ours: stored(row) for row in rows}
+
+
+def stored(row: WeightRow) -> str:
+    """The name of a tensor, and how ours is found in it where the two are not the same."""
+    notes = [f"also under {plural(len(row.theirs) - 1, 'other name')}"] if len(row.theirs) > 1 else []
+    if row.split:
+        notes.append(f"part {row.split.index(row.ours) + 1} of {len(row.split)}")
+    if row.op:
+        notes.append(row.op.name)
+    return code(row.theirs[0]) + (f", {', '.join(notes)}" if notes else "")
 
 
 def source_lines(metadata: Mapping[str, Any]) -> Iterator[str]:

@@ -36,6 +36,7 @@ class Kind:
 class Legend:
     """Which colour stands for which block, in the order in which they appear."""
 
+    plan: Plan
     kinds: dict[tuple[str, tuple[Block, ...]], Kind] = field(default_factory=dict)
     counts: dict[Kind, int] = field(default_factory=dict)
 
@@ -44,15 +45,21 @@ class Legend:
         key = word, tuple(mixer.block for mixer in chain.mixers)
         if key not in self.kinds:
             colour = COLOURS[len(self.kinds) % len(COLOURS)]
-            self.kinds[key] = Kind(f"{word}: {'; '.join(map(described, chain.mixers))}", colour)
+            self.kinds[key] = Kind(self.label(word, chain), colour)
         kind = self.kinds[key]
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return kind
 
+    def label(self, word: str, chain: Chain) -> str:
+        """The blocks behind a word, and between how many copies its uses change."""
+        copies = len({copy for _, copy in self.plan.uses.get(word, ())})
+        turns = f", {copies} copies in turn" if copies > 1 else ", shared" if copies else ""
+        return f"{word}: {'; '.join(map(described, chain.mixers))}{turns}"
+
 
 def strip_svg(plan: Plan) -> str:
     """The picture of a plan: `WIDTH` units wide, its text readable on light and dark pages."""
-    legend = Legend()
+    legend = Legend(plan)
     across = min(len(plan.layers), MOST_ACROSS)
     pitch = min(WIDEST, (WIDTH - 2 * MARGIN) / across)
     body: list[str] = []

@@ -36,7 +36,8 @@ def saved_row(subject: Subject, folder: Path, layout: Layout) -> Row:
     try:
         save(subject.model, folder, layout=layout)
     except WeightsError as error:  # no family, or one that cannot say this
-        return unchecked(check, COMPARED, error.problems[0].message)
+        first = error.problems[0]
+        return unchecked(check, COMPARED, f"{first.path}: {first.message}" if first.path else first.message)
     try:
         own = layout == "composer"
         again = load(
