@@ -16,7 +16,12 @@ from .chain import Chain, LayerPlan, MixerPlan, Trunk, norm_parameters, prefixed
 from .errors import CallError, fail
 from .spec import Draw, Spec
 
-HeadKind = Literal["base", "causal-lm"]
+HeadKind = Literal[
+    "base", "causal-lm", "sequence-classification", "token-classification", "question-answering"
+]
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+SPAN = 2
+"""Scores that question answering gives a token: that an answer begins there, that it ends there."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,27 @@ class EmbeddingPlan:
 
 @dataclass(frozen=True)
 class HeadPlan:
-    """What sits on the stream: nothing (`base`), or logits over the vocabulary (`causal-lm`)."""
+    """What sits on the stream: nothing (`base`), or a linear map to the vocabulary, to classes or to a span.
+
+    `tied` and `softcap` are about the vocabulary, whatever the head.  `labels` are the names of the classes of
+    a classification, `problem_type` what its loss is (decided by the first labels where None), `dropout` that
+    in front of token classification, `pad_token_id` what sequence classification looks for the last token before.
+    """
 
     kind: HeadKind
     tied: bool
     bias: bool
     softcap: float | None = None
+    labels: tuple[str, ...] | None = None
+    problem_type: ProblemType | None = None
+    dropout: float | None = None
+    pad_token_id: int | None = None
+
+    def width(self, vocab_size: int) -> int:
+        """Scores for one token; 0 where there is no head."""
+        if self.labels is not None:
+            return len(self.labels)
+        return {"base": 0, "causal-lm": vocab_size}.get(self.kind, SPAN)
 
 
 @dataclass(frozen=True)
@@ -115,13 +135,12 @@ class Plan:
             yield from prefixed("norm.", norm_parameters(self.norm, self.sizes.hidden_size))
         yield from prefixed("head.", self._head())
 
-    @property
-    def _table(self) -> Param:
-        shape = (self.sizes.vocab_size, self.sizes.embedding_size)
-        return Param(shape=shape, init="embedding", axes=("vocab", "hidden"), quantizable=True)
-
     def _embedding(self) -> Iterator[tuple[str, Param]]:
-        yield "embed.weight", self._table
+        shape = (self.sizes.vocab_size, self.sizes.embedding_size)
+        yield (
+            "embed.weight",
+            Param(shape=shape, init="embedding", axes=("vocab", "hidden"), quantizable=True),
+        )
         if self.embedding.positions is not None:
             assert self.sizes.max_position_embeddings is not None, "checked when the spec was resolved"
             rows = self.sizes.max_position_embeddings + self.embedding.positions
@@ -131,10 +150,14 @@ class Plan:
             yield from linears.parameters()
 
     def _head(self) -> Iterator[tuple[str, Param]]:
-        if self.head.kind == "causal-lm" and not self.head.tied:
-            yield "weight", self._table.model_copy(update={"init": "linear"})
-        if self.head.kind == "causal-lm" and self.head.bias:
-            yield "bias", Param(shape=(self.sizes.vocab_size,), init="bias", axes=("vocab",))
+        width = self.head.width(self.sizes.vocab_size)
+        vocabulary = self.head.kind == "causal-lm"
+        axis = "vocab" if vocabulary else None
+        if width and not (vocabulary and self.head.tied):
+            shape = (width, self.sizes.embedding_size)
+            yield "weight", Param(shape=shape, init="linear", axes=(axis, "hidden"), quantizable=vocabulary)
+        if width and self.head.bias:
+            yield "bias", Param(shape=(width,), init="bias", axes=(axis,))
 
     @property
     def parameter_count(self) -> int:
@@ -154,7 +177,7 @@ class Plan:
         """FLOPs of one token as the last of `context` tokens, 2 a multiply-add; None if a block cannot say."""
         check_numbers(context=context)
         sizes = self.sizes
-        total = 2 * sizes.vocab_size * sizes.embedding_size if self.head.kind == "causal-lm" else 0
+        total = 2 * self.head.width(sizes.vocab_size) * sizes.embedding_size
         total += sum(linears.flops for linears in self.projections.values())
         for layer in self.layers:
             flops = layer.flops(context)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Unpack
 
-from .errors import CallError, Path, Problem, SpecError, did_you_mean, dotted, fail
+from .errors import Path, Problem, SpecError, did_you_mean, dotted
+from .heads import HeadOptions, head_plan
 from .layering import Layers
 from .overrides import Choice, Said, written
 from .pattern import Pattern, Row, Word, hint_for_unknown
@@ -21,23 +22,26 @@ from .spec import INIT, Draw, Override, Spec
 MOST_SET = 200_000
 
 
-def resolve(spec: Spec, catalog: Catalog | None = None, head: HeadKind = "causal-lm") -> Plan:
-    """Decide everything a spec leaves open; raises SpecError with every problem of the spec."""
-    if head not in get_args(HeadKind):
-        fail(
-            CallError,
-            "E702",
-            f"no head is called {head!r}",
-            hint=did_you_mean(head, get_args(HeadKind)) or f"one of: {', '.join(get_args(HeadKind))}",
-        )
-    return Resolver(spec, catalog or installed_catalog()).plan(head)
+def resolve(
+    spec: Spec,
+    catalog: Catalog | None = None,
+    head: HeadKind = "causal-lm",
+    **options: Unpack[HeadOptions],
+) -> Plan:
+    """Decide everything a spec leaves open; raises SpecError with every problem of the spec.
+
+    `options` are numbers of the head: `num_labels`, `id2label`, `label2id`, `problem_type` and `pad_token_id`
+    of sequence classification; the first three, `classifier_dropout` and `token_classification_bias` of token
+    classification.  Raises CallError: E702 an unknown head, E720 an option it has not, E721 a wrong one.
+    """
+    return Resolver(spec, catalog or installed_catalog()).plan(head_plan(spec, head, options))
 
 
 @dataclass
 class Resolver(Layers):
     """One pass over one spec, collecting problems as it goes."""
 
-    def plan(self, head: HeadKind) -> Plan:
+    def plan(self, head: HeadPlan) -> Plan:
         """The whole plan, or every problem on the way to it."""
         spec = self.spec
         self.check_names()
@@ -56,7 +60,7 @@ class Resolver(Layers):
             embedding=self.embedding,
             norm=spec.norm if spec.final_norm else None,
             layers=layers,
-            head=HeadPlan(head, spec.head.tied, spec.head.bias, spec.head.softcap),
+            head=head,
             layerdrop=spec.layerdrop,
             init={},
             spec=spec,

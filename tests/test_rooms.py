@@ -21,7 +21,7 @@ ROOMS = [
     "block options",
     "spec shipped origins assignments reading",
     "plugins",
-    "plan chain entries overrides selectors layering resolving diagnosis",
+    "plan heads chain entries overrides selectors layering resolving diagnosis",
     "layout",
     "describe",
     "nn",

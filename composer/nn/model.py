@@ -18,14 +18,27 @@ from composer.plan import Plan
 
 from .cache import HybridCache
 from .embedding import positions_of, table_of
+from .heads import Head, Scores, head_of, scores_of
 from .layer import Layer, NormModule, real, shared_module
-from .linears import Leaf, LinearGroup, Packable
-from .packed import pack
-from .rows import Call, read_call
+from .linears import Leaf, LinearGroup
+from .losses import causal_loss, problem_of, sequence_loss, span_loss, token_loss
+from .resize import resize, rows_wanted
+from .rows import Call, Given, read_call
 from .step import Step
 
 if TYPE_CHECKING:
     from composer.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What a checkpoint had and the model not, and the other way round.
+
+    `new` are parameters that were drawn as the spec says, `unused` tensors of the checkpoint.
+    """
+
+    new: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 @dataclass
@@ -34,7 +47,8 @@ class ModelOutput:
 
     logits (B, kept, V), last_hidden_state (B, T, E) as the head reads it, hidden_states L + 1 of (B, T, D):
     what each layer reads, then the last hidden state; attentions (B, H, T, S) a layer that has any, S being T,
-    or what is remembered where a cache is continued.
+    or what is remembered where a cache is continued.  Logits of classes are (B, N) for whole rows and (B, T, N)
+    for tokens; start_logits and end_logits (B, T) are those of answers.
     """
 
     logits: Tensor | None = None
@@ -43,31 +57,8 @@ class ModelOutput:
     last_hidden_state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
-
-
-class Head(Packable):
-    """Logits from the stream, with a matrix of its own or the token table's."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        vocab, width = plan.sizes.vocab_size, plan.sizes.embedding_size
-        self.softcap = plan.head.softcap
-        self.weight = None if plan.head.tied else nn.Parameter(torch.empty(vocab, width))
-        self.bias = nn.Parameter(torch.empty(vocab)) if plan.head.bias else None
-
-    def forward(self, stream: Tensor, table: Tensor) -> Tensor:
-        product = self.product((self.matrix(table), self.bias))
-        logits = F.linear(stream, self.matrix(table), self.bias) if product is None else product(stream)
-        return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
-
-    def matrix(self, table: Tensor) -> Tensor:
-        """(V, E)."""
-        return table if self.weight is None else self.weight
-
-    def prepare(self, table: Tensor) -> None:
-        """Pack the matrix as it is now."""
-        bias = None if self.bias is None else self.bias.detach()
-        self.hold(pack(self.matrix(table).detach(), bias), (self.matrix(table), self.bias))
+    start_logits: Tensor | None = None
+    end_logits: Tensor | None = None
 
 
 class Model(nn.Module):
@@ -78,6 +69,8 @@ class Model(nn.Module):
         self.plan = plan
         self.attention = "sdpa"
         self.generation: Mapping[str, Any] | None = None  # a checkpoint's defaults; else the spec's
+        self.loading: Loading | None = None
+        self.problem_type = plan.head.problem_type  # else what the first labels were
         sizes = plan.sizes
         self.embed = table_of(sizes.vocab_size, sizes.embedding_size, plan.embedding.padding)
         if plan.embedding.positions is not None and sizes.max_position_embeddings is not None:
@@ -92,7 +85,7 @@ class Model(nn.Module):
         )
         self.layers = nn.ModuleList(Layer(layer) for layer in plan.layers)
         self.norm = NormModule(plan.norm, sizes.hidden_size) if plan.norm else None
-        self.head = Head(plan) if plan.head.kind == "causal-lm" else None
+        self.head = head_of(plan)
 
     @property
     def device(self) -> torch.device:
@@ -113,9 +106,23 @@ class Model(nn.Module):
         for module in self.modules():
             if isinstance(module, LinearGroup):
                 module.prepare()
-        if self.head:
+        if isinstance(self.head, Head):
             self.head.prepare(self.embed.weight)
         return self
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Embedding:
+        """Give the vocabulary another size, in the token table, a head over it, the plan and its spec.
+
+        The first rows stay.  New ones are the mean of all old ones, or with `mean_resizing=False` drawn as the
+        spec says.  Parameters are new objects: make the optimizer afterwards.  Raises CallError E724.
+        """
+        resize(self, rows_wanted(self, new_num_tokens, pad_to_multiple_of), mean_resizing)
+        return self.embed
 
     def new_cache(self, batch_size: int, max_length: int | None = None, rollback: int = 0) -> HybridCache:
         """A cache for `batch_size` rows; with `max_length` (tokens a row) everything is allocated now."""
@@ -128,46 +135,50 @@ class Model(nn.Module):
         position_ids: Tensor | None = None,  # (B or 1, T)
         inputs_embeds: Tensor | None = None,  # (B, T, E)
         past_key_values: HybridCache | None = None,
-        labels: Tensor | None = None,  # (B, T), -100 is ignored
+        labels: Tensor | None = None,  # (B, T) of tokens, (B,) or (B, N) of rows; -100 is ignored
+        start_positions: Tensor | None = None,  # (B,), columns
+        end_positions: Tensor | None = None,  # (B,), columns
         segment_ids: Tensor | None = None,  # (B, T), packed sequences of a row
         use_cache: bool = False,
         logits_to_keep: int | Tensor = 0,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
+        num_items_in_batch: int | Tensor | None = None,
         **refused: Any,
     ) -> ModelOutput:
         """Run the model; names, shapes and meanings are those of the transformers library.
 
         Padding may stand on either side.  `logits_to_keep` n > 0 keeps the last n real tokens of each row,
-        0 keeps all, a 1-D tensor keeps those columns.  Raises CallError for what contradicts itself.
+        0 keeps all, a 1-D tensor keeps those columns.  `num_items_in_batch` divides the summed loss of next
+        tokens, in place of their number here.  Raises CallError for what contradicts itself.
         """
-        cache = past_key_values
-        call = read_call(
-            self,
+        given = Given(
             input_ids,
             attention_mask,
             position_ids,
             inputs_embeds,
-            cache,
+            past_key_values,
             labels,
+            start_positions,
+            end_positions,
             segment_ids,
             use_cache,
             logits_to_keep,
-            refused,
+            num_items_in_batch,
         )
+        call, cache = read_call(self, given, refused), past_key_values
         if cache is None and use_cache:
             cache = self.new_cache(call.batch)
         step = self._begin(call, cache, output_attentions)
         try:
-            out = self._answer(call, step, cache, logits_to_keep, output_hidden_states)
+            out = self._answer(call, step, cache, output_hidden_states)
         except BaseException as error:
             if cache is not None:
                 cache.poison(error)
             raise
         if cache is not None:
             cache.commit(step)
-        if labels is not None and out.logits is not None:
-            out.loss = causal_loss(out.logits, labels)
+        out.loss = self._loss(out, given)
         return out
 
     def _begin(self, call: Call, cache: HybridCache | None, record: bool) -> Step:
@@ -226,9 +237,7 @@ class Model(nn.Module):
         """Whether any parameter wants a gradient."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
-    def _answer(
-        self, call: Call, step: Step, cache: HybridCache | None, keep: int | Tensor, states: bool
-    ) -> ModelOutput:
+    def _answer(self, call: Call, step: Step, cache: HybridCache | None, states: bool) -> ModelOutput:
         """Run every layer and the head; the cache has been written to, and is to be committed."""
         stream, kept, attentions = step.embedded, [], []
 
@@ -245,13 +254,34 @@ class Model(nn.Module):
             stream = layer(stream, step, slots, record if step.recording else None, self.shared)
         last = self._behind(stream, step)
         whole = call.restore(last) if states or self.head is None else None
+        kind, table = self.plan.head.kind, self.embed.weight
+        scores = scores_of(kind, self.head, last, call, table) if self.head else Scores()
         return ModelOutput(
-            logits=self.head(call.keep(last, keep), self.embed.weight) if self.head else None,
+            logits=scores.logits,
+            start_logits=scores.start_logits,
+            end_logits=scores.end_logits,
             past_key_values=cache,
             last_hidden_state=whole,
             hidden_states=(*kept, whole) if states and whole is not None else None,
             attentions=tuple(attentions) if step.recording else None,
         )
+
+    def _loss(self, out: ModelOutput, given: Given) -> Tensor | None:
+        """How far the scores are from what was to be learnt; None where nothing was."""
+        labels, logits = given.labels, out.logits
+        if out.start_logits is not None and out.end_logits is not None:
+            starts, ends = given.start_positions, given.end_positions
+            if starts is None or ends is None:
+                return None
+            return span_loss(out.start_logits, out.end_logits, starts.view(-1), ends.view(-1))
+        if labels is None or logits is None:
+            return None
+        if self.plan.head.kind == "token-classification":
+            return token_loss(logits, labels)
+        if self.plan.head.kind == "sequence-classification":
+            self.problem_type = self.problem_type or problem_of(labels, logits.shape[-1])
+            return sequence_loss(logits, labels, self.problem_type)
+        return causal_loss(logits, labels, given.num_items_in_batch)
 
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Tensor:
         """Token ids (batch, prompt + new); options are those of `composer.generate.GenerationOptions`."""
@@ -264,10 +294,3 @@ class Model(nn.Module):
         from composer.generate import stream
 
         return stream(self, tokenizer, prompt, **options)
-
-
-def causal_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy in nats of each next token, in float32; labels of -100 do not count."""
-    predicted = logits[:, :-1].float().flatten(0, 1)
-    wanted = labels[:, 1:].flatten().to(logits.device, torch.int64)
-    return F.cross_entropy(predicted, wanted, ignore_index=-100)

@@ -5,28 +5,54 @@ B batch, T columns as the caller sees them.  Inside, the real tokens of a row co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from composer.errors import CacheError, CallError, did_you_mean, fail
+from composer.errors import CallError, did_you_mean, fail
 
 from .cache import HybridCache
+from .checks import check_cache, check_input, check_keep, check_kinds, check_mask, check_positions, widened
+from .targets import check_padding, check_targets, pooled_columns
 
 if TYPE_CHECKING:
     from .model import Model
 
-TAKEN = (
-    "input_ids", "attention_mask", "position_ids", "inputs_embeds", "past_key_values", "labels", "segment_ids",
-    "use_cache", "logits_to_keep", "output_hidden_states", "output_attentions",
+
+@dataclass(frozen=True)
+class Given:
+    """The arguments of one call as they were given."""
+
+    input_ids: Tensor | None = None
+    attention_mask: Tensor | None = None
+    position_ids: Tensor | None = None
+    inputs_embeds: Tensor | None = None
+    past_key_values: HybridCache | None = None
+    labels: Tensor | None = None
+    start_positions: Tensor | None = None
+    end_positions: Tensor | None = None
+    segment_ids: Tensor | None = None
+    use_cache: bool = False
+    logits_to_keep: int | Tensor = 0
+    num_items_in_batch: int | Tensor | None = None
+
+
+TAKEN = (*(field.name for field in fields(Given)), "output_hidden_states", "output_attentions")
+TENSORS = (
+    "input_ids", "attention_mask", "position_ids", "inputs_embeds", "labels", "start_positions",
+    "end_positions", "segment_ids",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Call:
-    """The arguments of one call with every row's real tokens in front; `order[b, i]` is where token i stood."""
+    """The arguments of one call with every row's real tokens in front; `order[b, i]` is where token i stood.
+
+    `wanted` is what `logits_to_keep` was, `pooled` (B,) the column that a row is classified by.
+    """
 
     ids: Tensor | None
     embeds: Tensor | None
@@ -34,11 +60,27 @@ class Call:
     positions: Tensor | None = None
     segments: Tensor | None = None
     order: Tensor | None = None
+    wanted: int | Tensor = 0
+    pooled: Tensor | None = None
 
     @property
     def batch(self) -> int:
         """Rows."""
         return len(self.counts)
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        given = self.embeds if self.ids is None else self.ids
+        assert given is not None, "one of the two is there"
+        return given.shape[1]
+
+    def real(self, device: torch.device) -> Tensor | None:
+        """(B, T) bool in the caller's columns: what is no padding; None where nothing is."""
+        if all(count == self.width for count in self.counts):
+            return None
+        counts = torch.tensor(self.counts, device=device)
+        return self.restore(torch.arange(self.width, device=device) < counts[:, None])
 
     def restore(self, x: Tensor) -> Tensor:
         """(B, T, ...) back in the caller's columns."""
@@ -54,8 +96,9 @@ class Call:
         weights = weights.gather(2, back[:, None, :, None].expand_as(weights))
         return weights if continued else weights.gather(3, back[:, None, None, :].expand_as(weights))
 
-    def keep(self, x: Tensor, wanted: int | Tensor) -> Tensor:
+    def keep(self, x: Tensor) -> Tensor:
         """(B, kept, D): the last `wanted` real tokens of each row, all columns for 0, or the columns named."""
+        wanted = self.wanted
         if isinstance(wanted, Tensor):
             return self.restore(x)[:, wanted]
         if wanted == 0:
@@ -77,56 +120,45 @@ def spread(x: Tensor, index: Tensor) -> Tensor:
     return x[rows, index]
 
 
-def read_call(
-    model: Model,
-    ids: Tensor | None,
-    mask: Tensor | None,
-    positions: Tensor | None,
-    embeds: Tensor | None,
-    cache: HybridCache | None,
-    labels: Tensor | None,
-    segments: Tensor | None,
-    use_cache: bool,
-    keep: int | Tensor,
-    refused: dict[str, Any],
-) -> Call:
+def read_call(model: Model, given: Given, refused: Mapping[str, Any]) -> Call:
     """Check the arguments of a call against each other and put real tokens first."""
     for name in refused:
-        fail(
-            CallError,
-            "E704",
-            f"a model call takes no argument {name!r}",
-            hint=did_you_mean(name, TAKEN) or f"it takes {', '.join(TAKEN)}",
-        )
-    tensors = {
-        "input_ids": ids, "attention_mask": mask, "position_ids": positions, "inputs_embeds": embeds,
-        "labels": labels, "segment_ids": segments,
-    }  # fmt: skip
-    check_kinds(tensors)
-    ids, labels = widened(ids), widened(labels)
-    given = check_input(model, ids, embeds)
-    batch, width = given.shape[:2]
+        hint = did_you_mean(name, TAKEN) or f"it takes {', '.join(TAKEN)}"
+        fail(CallError, "E704", f"a model call takes no argument {name!r}", hint=hint)
+    check_kinds({name: getattr(given, name) for name in TENSORS})
+    ids = None if given.input_ids is None else widened(given.input_ids)
+    batch, width = check_input(model, ids, given.inputs_embeds).shape[:2]
+    cache = given.past_key_values
     if cache is not None:
         check_cache(model, cache)
-    if segments is not None and (cache is not None or use_cache):
-        fail(
-            CallError,
-            "E710",
-            "segment_ids pack whole sequences, and a cache continues one",
-            hint="call without past_key_values and use_cache",
-        )
-    for name, each in (("segment_ids", segments), ("labels", labels)):
-        if each is not None and each.shape != (batch, width):
-            fail(CallError, "E706", f"{name} has shape {tuple(each.shape)}, the input {(batch, width)}")
+    check_segments(given, batch, width)
+    check_keep(given.logits_to_keep, width)
+    check_targets(model, given, batch, width)
+    positions = given.position_ids
     if positions is not None:
         positions = check_positions(positions, batch, width)
-    check_keep(keep, width)
-    check_labels(model, labels, keep)
-    counts = (width,) * batch
-    if mask is None:
-        return Call(ids, embeds, counts, positions, segments)
-    mask = check_mask(mask, batch, width, cache)
-    return arrange(Call(ids, embeds, counts, positions, segments), mask)
+    pooled = pooled_columns(model.plan.head, ids, given.inputs_embeds)
+    call = Call(
+        ids, given.inputs_embeds, (width,) * batch, positions, given.segment_ids,
+        wanted=given.logits_to_keep, pooled=pooled,
+    )  # fmt: skip
+    if given.attention_mask is not None:
+        call = arrange(call, check_mask(given.attention_mask, batch, width, cache))
+        check_padding(model.plan.head, given, call)
+    return call
+
+
+def check_segments(given: Given, batch: int, width: int) -> None:
+    """Numbers of packed sequences, which a cache does not continue."""
+    segments = given.segment_ids
+    if segments is None:
+        return
+    if given.past_key_values is not None or given.use_cache:
+        message = "segment_ids pack whole sequences, and a cache continues one"
+        fail(CallError, "E710", message, hint="call without past_key_values and use_cache")
+    if segments.shape != (batch, width):
+        message = f"segment_ids has shape {tuple(segments.shape)}, the input {(batch, width)}"
+        fail(CallError, "E706", message)
 
 
 def arrange(call: Call, mask: Tensor) -> Call:
@@ -146,153 +178,11 @@ def arrange(call: Call, mask: Tensor) -> Call:
         )
     order = (~mask).int().argsort(dim=1, stable=True)
     if bool((order == column).all()):
-        return Call(call.ids, call.embeds, counts, call.positions, call.segments)
-    moved = [
+        return replace(call, counts=counts)
+    ids, embeds, positions, segments = (
         None if t is None else spread(t, order)
         for t in (call.ids, call.embeds, call.positions, call.segments)
-    ]
-    return Call(moved[0], moved[1], counts, moved[2], moved[3], order)
-
-
-def check_input(model: Model, ids: Tensor | None, embeds: Tensor | None) -> Tensor:
-    """Exactly one of ids and embeddings, of the right shape, with ids that the vocabulary has."""
-    if (ids is None) == (embeds is None):
-        fail(CallError, "E705", "give either input_ids or inputs_embeds, and not both")
-    given = ids if ids is not None else embeds
-    assert given is not None
-    sizes = model.plan.sizes
-    shape = "(batch, tokens)" if ids is not None else f"(batch, tokens, {sizes.embedding_size})"
-    if given.dim() != (2 if ids is not None else 3) or (
-        embeds is not None and embeds.shape[2] != sizes.embedding_size
-    ):
-        fail(CallError, "E706", f"the input has shape {tuple(given.shape)}, expected {shape}")
-    if 0 in given.shape[:2]:
-        fail(
-            CallError,
-            "E712",
-            f"the input of shape {tuple(given.shape)} holds no token",
-            hint="begin with a start token",
-        )
-    if ids is not None:
-        check_ids(ids, sizes.vocab_size, "input_ids", "is this the model's own tokenizer?")
-    elif given.dtype != model.dtype:
-        message = f"inputs_embeds are {given.dtype}, the model is {model.dtype}"
-        fail(CallError, "E707", message, hint="inputs_embeds.to(model.dtype)")
-    return given
-
-
-def check_ids(ids: Tensor, vocab: int, name: str, hint: str) -> None:
-    """Ids are whole numbers that the vocabulary has; on a device the look-up itself checks the range."""
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        fail(CallError, "E707", f"{name} are {ids.dtype}, expected whole numbers", hint=f"{name}.long()")
-    if ids.device.type != "cpu" or not ids.numel():
-        return
-    low, high = (int(bound) for bound in ids.aminmax())
-    if low < 0 or high >= vocab:
-        wrong = low if low < 0 else high
-        message = f"{name}: token id {wrong} is not in the vocabulary of {vocab}"
-        fail(CallError, "E707", message, hint=hint)
-
-
-def check_mask(mask: Tensor, batch: int, width: int, cache: HybridCache | None) -> Tensor:
-    """(B, T) bool over the new tokens, from a mask over them or over remembered and new ones."""
-    if mask.dim() != 2 or mask.shape[0] != batch:
-        fail(
-            CallError,
-            "E708",
-            f"attention_mask has shape {tuple(mask.shape)}, expected (batch, tokens)",
-            hint="masks of four dimensions are not taken; pack with segment_ids",
-        )
-    if not bool(((mask == 0) | (mask == 1)).all()):
-        fail(
-            CallError,
-            "E708",
-            "attention_mask holds values other than 0 and 1",
-            hint="1 marks a real token, 0 padding",
-        )
-    mask = mask != 0
-    if mask.shape[1] == width:
-        return mask
-    past = mask[:, :-width].sum(dim=1).tolist() if mask.shape[1] > width else None
-    if cache is None or past != cache.lengths:
-        remembered = f" after {cache.lengths} remembered ones" if cache else ""
-        fail(
-            CallError,
-            "E708",
-            f"attention_mask covers {mask.shape[1]} columns, the input has {width}{remembered}",
-            hint="cover the new tokens, or remembered and new ones",
-        )
-    return mask[:, -width:]
-
-
-def check_positions(positions: Tensor, batch: int, width: int) -> Tensor:
-    """(B, T) position ids, from one row or one a row of the batch."""
-    if positions.dim() != 2 or positions.shape[1] != width or positions.shape[0] not in (1, batch):
-        fail(
-            CallError, "E706", f"position_ids has shape {tuple(positions.shape)}, the input {(batch, width)}"
-        )
-    return positions.expand(batch, width)
-
-
-def check_keep(keep: int | Tensor, width: int) -> None:
-    """A number of tokens, or a tensor of columns that the input has."""
-    if isinstance(keep, Tensor):
-        numbers = not (keep.is_floating_point() or keep.is_complex() or keep.dtype == torch.bool)
-        right = keep.dim() == 1 and numbers
-        if right and keep.device.type == "cpu" and keep.numel():
-            right = -width <= int(keep.min()) and int(keep.max()) < width
-    else:
-        right = isinstance(keep, int) and keep >= 0
-    if not right:
-        message = f"logits_to_keep is {keep!r}, expected a number from 0 or a 1-D tensor of columns"
-        fail(CallError, "E711", message, hint=f"the input has {width} columns")
-
-
-def check_labels(model: Model, labels: Tensor | None, keep: int | Tensor) -> None:
-    """Labels are tokens, and want all logits and a head that makes them."""
-    if labels is None:
-        return
-    if model.head is None:
-        fail(
-            CallError,
-            "E711",
-            "labels were given, but the model has no head",
-            hint="resolve with head='causal-lm'",
-        )
-    if isinstance(keep, Tensor) or keep != 0:
-        fail(CallError, "E711", "labels need the logits of every token", hint="leave logits_to_keep at 0")
-    counted = labels[labels != -100] if labels.device.type == "cpu" else labels[:0]
-    check_ids(counted, model.plan.sizes.vocab_size, "labels", "-100 marks what is not to count")
-
-
-def check_kinds(tensors: dict[str, Any]) -> None:
-    """Tensors, and nothing that looks like one."""
-    for name, each in tensors.items():
-        if each is not None and not isinstance(each, Tensor):
-            hint = f"torch.tensor({name})"
-            fail(CallError, "E706", f"{name} is a {type(each).__name__}, expected a tensor", hint=hint)
-
-
-def widened(ids: Tensor | None) -> Tensor | None:
-    """Whole numbers of any size as int64; other tensors, and int32 ones, as they are."""
-    if ids is None or ids.dtype in (torch.int32, torch.int64, torch.bool):
-        return ids
-    return ids if ids.is_floating_point() or ids.is_complex() else ids.long()
-
-
-def check_cache(model: Model, cache: Any) -> None:
-    """A cache that this model, or an equal one of the same dtype and device, has made."""
-    if not isinstance(cache, HybridCache):
-        message = f"past_key_values is a {type(cache).__name__}, expected a cache of this library"
-        fail(CacheError, "E808", message, hint="model.new_cache(batch_size)")
-    if cache.plan is not model.plan:
-        if cache.plan != model.plan:
-            fail(
-                CacheError, "E808", "the cache was made for another model", hint="model.new_cache(batch_size)"
-            )
-        cache.plan = model.plan  # equal: the next call need not compare them
-    if (cache.dtype, cache.device) != (model.dtype, model.device):
-        message = (
-            f"the cache holds {cache.dtype} on {cache.device}, the model is {model.dtype} on {model.device}"
-        )
-        fail(CacheError, "E808", message, hint="make the cache after the model is where it shall run")
+    )
+    return replace(
+        call, ids=ids, embeds=embeds, counts=counts, positions=positions, segments=segments, order=order
+    )

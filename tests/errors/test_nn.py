@@ -12,7 +12,7 @@ import composer
 from composer.errors import CacheError, CallError, ComposerError
 from composer.nn import HybridCache, Model
 
-from ..nn.models import ids, model, plan
+from ..nn.models import ids, model, plan, spec
 
 EMBEDS = torch.zeros(2, 4, 16)
 
@@ -91,6 +91,103 @@ CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("E712", {"input_ids": ids(2, 0)}, "the input of shape (2, 0) holds no token"),
     ("E712", {"inputs_embeds": EMBEDS[:0]}, "begin with a start token"),
 ]
+
+SPAN, TOKENS, ROWS = "question-answering", "token-classification", "sequence-classification"
+LAST_PADDED = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+HEADS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("E706", TOKENS, {"labels": ids(2, 3)}, "labels has shape (2, 3), the input (2, 4)"),
+    ("E706", ROWS, {"labels": torch.ones(3).long()}, "with 2 classes needs (2,) or (2, 1)"),
+    ("E706", ROWS, {"labels": torch.ones(2)}, "multi_label_classification with 2 classes needs (2, 2)"),
+    ("E706", SPAN, {"start_positions": ids(2, 2), "end_positions": ids(2, 2)}, "shape (2, 2), expected (2,)"),
+    ("E707", TOKENS, {"labels": torch.full((2, 4), 2)}, "labels: 2 is none of the 2 classes"),
+    ("E707", ROWS, {"labels": torch.tensor([0, -1])}, "labels: -1 is none of the 2 classes"),
+    ("E707", ROWS, {"labels": torch.ones(2, 2) * 1j}, "expected real numbers"),
+    ("E707", SPAN, {"start_positions": torch.ones(2), "end_positions": torch.ones(2)}, "start_positions are"),
+    ("E711", SPAN, {"labels": ids(2, 4)}, "learns from start_positions and end_positions"),
+    ("E711", SPAN, {"start_positions": ids(2, 1)[:, 0]}, "give both"),
+    ("E711", ROWS, {"end_positions": ids(2, 1)[:, 0]}, "has no use for end_positions"),
+    ("E711", ROWS, {"segment_ids": ids(2, 4)}, "answers once a row"),
+    ("E711", ROWS, {"logits_to_keep": 1}, "answers about whole rows"),
+    ("E711", TOKENS, {"num_items_in_batch": 1}, "divides the loss of next tokens"),
+    ("E722", ROWS, {"attention_mask": LAST_PADDED}, "in row 1 the row is read at column 3, which is padding"),
+    ("E722", TOKENS, {"attention_mask": LAST_PADDED, "labels": torch.ones(2, 4).long()}, "row 1 has a label at"),
+    (
+        "E722",
+        SPAN,
+        {"attention_mask": LAST_PADDED, "start_positions": torch.tensor([3, 3]), "end_positions": ids(2, 1)},
+        "in row 1 start_positions points at column 3, which is padding",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "head", "call", "text"), HEADS)
+def test_heads(code: str, head: Any, call: dict[str, Any], text: str) -> None:
+    """What a head cannot answer or learn from."""
+    options: Any = {"pad_token_id": 30} if head == ROWS else {}
+    built = composer.build(composer.resolve(spec(), head=head, **options), seed=0)
+    tokens = ids(2, 4).clamp_max(29)
+    found, said = refused(CallError, lambda: built(**{"input_ids": tokens, **call}))
+
+    assert code == found
+    assert text in said
+
+
+OPTIONS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("E720", "base", {"num_labels": 3}, "num_labels: the head 'base' takes no num_labels"),
+    ("E720", ROWS, {"num_label": 3}, "did you mean 'num_labels'?"),
+    ("E720", TOKENS, {"problem_type": "regression"}, "it takes num_labels, id2label, label2id, classifier"),
+    ("E721", ROWS, {"num_labels": 0}, "must be a whole number from 1 to 1,000,000, found 0"),
+    ("E721", ROWS, {"num_labels": 3, "id2label": {0: "a"}}, "it is 3, and 1 classes have names"),
+    ("E721", ROWS, {"id2label": {1: "a"}}, "must number its 1 classes from 0 to 0"),
+    ("E721", ROWS, {"id2label": ["a"]}, "must map numbers and names of classes, found a list"),
+    ("E721", ROWS, {"id2label": {0: 1}}, "holds 0 and 1, expected a number and the name of its class"),
+    ("E721", ROWS, {"label2id": {"a": 0, "b": 0}}, "one number has several names"),
+    ("E721", ROWS, {"label2id": {"a": 0}, "id2label": {0: "b"}}, "must lead back from the names of id2label"),
+    ("E721", ROWS, {"problem_type": "ranking"}, "must be one of regression, single_label_classification"),
+    (
+        "E721",
+        ROWS,
+        {"problem_type": "single_label_classification", "num_labels": 1},
+        "needs two classes; one is a regression",
+    ),
+    ("E721", ROWS, {"pad_token_id": 31}, "must be a token id from 0 to 30, found 31"),
+    ("E721", TOKENS, {"classifier_dropout": 1}, "must be from 0 to below 1, found 1"),
+    ("E721", TOKENS, {"token_classification_bias": 1}, "must be true or false, found 1"),
+]
+
+
+@pytest.mark.parametrize(("code", "head", "options", "text"), OPTIONS)
+def test_head_options(code: str, head: Any, options: Any, text: str) -> None:
+    """At resolve, by the name of the option."""
+    found, said = refused(CallError, lambda: composer.resolve(spec(), head=head, **options))
+
+    assert code == found
+    assert text in said
+
+
+def test_e723_no_token_to_tell_where_rows_end() -> None:
+    """One row ends where it ends."""
+    built = composer.build(composer.resolve(spec(), head="sequence-classification"), seed=0)
+    code, said = refused(CallError, lambda: built(ids(2, 4)))
+
+    assert "E723" == code
+    assert "where the 2 rows end cannot be told: the model has no padding token" in said
+    assert (1, 2) == tuple(built(ids(1, 4)).logits.shape)
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [(0, "from 1, found 0"), (3.0, "from 1, found 3.0"), (4, "the token 4 (eos_token_id) would not be")],
+)
+def test_e724_a_vocabulary_that_cannot_be(rows: Any, text: str) -> None:
+    """Special tokens stay."""
+    built = model()
+    built.generation = {"eos_token_id": [2, 4]}
+    code, said = refused(CallError, lambda: built.resize_token_embeddings(rows))
+
+    assert "E724" == code
+    assert text in said
+    assert 31 == built.embed.weight.shape[0]
 
 
 @pytest.mark.parametrize(("code", "call", "text"), CALLS, ids=lambda value: value if value == "E" else None)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import composer
-from composer import Plan
+from composer import Plan, Spec
 from composer.nn import Model
 
 VOCAB = 31
@@ -17,9 +17,14 @@ VOCAB = 31
 
 def plan(windows: Sequence[int | None] = (None,), head: Any = "causal-lm", **attention: Any) -> Plan:
     """One attention and one MLP a layer, each layer with its window."""
+    return composer.resolve(spec(windows, **attention), head=head)
+
+
+def spec(windows: Sequence[int | None] = (None,), **attention: Any) -> Spec:
+    """What `plan` resolves."""
     words = {f"w{number}": window for number, window in enumerate(windows)}
     options = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "rope": {"theta": 1e4}}
-    spec = composer.Spec.model_validate(
+    return composer.Spec.model_validate(
         {
             "composer": 1,
             "name": "small",
@@ -42,7 +47,6 @@ def plan(windows: Sequence[int | None] = (None,), head: Any = "causal-lm", **att
             },
         }
     )
-    return composer.resolve(spec, head=head)
 
 
 def model(windows: Sequence[int | None] = (None,), seed: int = 0, **attention: Any) -> Model:

@@ -130,7 +130,7 @@ def test_norm_options() -> None:
 
 def test_draws() -> None:
     """Values whose softplus is log-uniform, and logarithms of whole numbers."""
-    from composer.nn.build import draw
+    from composer.nn.draws import draw
     from composer.spec import Draw
 
     how = Draw(distribution="log_uniform_softplus", low=0.001, high=0.1, floor=0.002)
