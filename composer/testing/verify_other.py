@@ -25,7 +25,6 @@ CHECK, COMPARED = "equal logits", "with those of transformers"
 CLASSES = {
     "base": "AutoModel",
     "causal-lm": "AutoModelForCausalLM",
-    "sequence-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
 }
 SINGLES = 16  # tokens that are fed one by one to see how far its cache leads away

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from composer.errors import ComposerError
 from composer.nn import HybridCache, Model
+from composer.nn.states import States
 
 from .bench import first_line
 from .verify_rows import Row, judged, unchecked
@@ -22,6 +23,8 @@ from .verify_subject import ROWS, Subject, longest_window, stretched
 FLOOR = 1e-5
 MOST = 1e-3  # the two kernels may not excuse more than this in float32
 PIECE = 64
+PER_TOKEN = ("causal-lm", "token-classification")
+GROWTH = 8.0  # times that a state may grow from one half of a long text to the other
 
 
 class Sequences:
@@ -35,9 +38,10 @@ class Sequences:
 
     @torch.no_grad()
     def run(self, ids: Tensor, cache: HybridCache | None = None, **call: Tensor) -> Tensor:
-        """(B, T, V): logits, or the stream of a model that makes none a token."""
-        out = self.model(ids, past_key_values=cache, output_hidden_states=self.model.head is None, **call)
-        found = out.logits if out.logits is not None else out.last_hidden_state
+        """(B, T, V): the logits of each token, or the last stream of a model that makes none of each."""
+        stream = self.model.plan.head.kind not in PER_TOKEN
+        out = self.model(ids, past_key_values=cache, output_hidden_states=stream, **call)
+        found = out.last_hidden_state if stream else out.logits
         assert found is not None
         return found
 
@@ -199,17 +203,38 @@ def packing(s: Sequences) -> Iterator[Row]:
 
 
 def long_run(s: Sequences) -> Iterator[Row]:
-    """Twice the text in pieces: the cache takes what was counted, and what it leads to stays right."""
-    room = s.subject.room
-    sizes = [PIECE] * (room // PIECE) + ([room % PIECE] if room % PIECE else [])
-    cache = s.subject.cache(ROWS)
-    before = cache.nbytes
-    out = s.fed(s.ids, sizes, cache)
-    grown = abs(cache.nbytes - before)
-    yield judged("state, bytes", f"a cache before and after {room:,} tokens", grown, 0, "bytes", "it grew")
-    expected = s.run(s.ids)
-    compared = f"the last {min(PIECE, room)} of {room:,} tokens in pieces with one call"
-    yield s.judged("state, long run", compared, apart(out[:, -PIECE:], expected[:, -PIECE:]))
+    """Twice the text in pieces: bytes as counted, numbers that do not run away, and what follows stays right."""
+    room, cache = s.subject.room, s.subject.cache(ROWS)
+    outs, sizes = list[Tensor](), list[float]()
+    for part in s.ids.split(PIECE, 1):
+        outs.append(s.run(part, cache))
+        sizes.append(largest_state(cache))
+    counted = s.model.plan.cache_bytes(room, ROWS, element_size=s.model.dtype.itemsize)
+    compared = f"a cache after {room:,} tokens with what is counted for so many"
+    yield judged("state, bytes", compared, abs(cache.nbytes - counted), 0, "bytes", "it takes another number")
+    half = (len(sizes) + 1) // 2
+    if any(sizes):
+        growth = max(sizes[half:], default=0.0) / max(sizes[:half])
+        compared = (
+            f"the largest number in a state over the second half of {room:,} tokens with that over the first"
+        )
+        yield judged("state, size", compared, growth, GROWTH, "times", "it runs away")
+    expected = s.run(s.ids)[:, -PIECE:]
+    compared = f"the last {expected.shape[1]} of {room:,} tokens in pieces of {PIECE} with one call"
+    yield s.judged("state, long run", compared, apart(torch.cat(outs, 1)[:, -PIECE:], expected))
+
+
+def largest_state(cache: HybridCache) -> float:
+    """The largest number in any recurrent state, 0 where there is none; infinite where one is no number."""
+    states = [
+        state
+        for slots in cache.slots
+        for kept in slots.values()
+        if isinstance(kept, States)
+        for state in kept.read().values()
+    ]
+    found = max((float(state.abs().max()) for state in states), default=0.0)
+    return found if all(bool(state.isfinite().all()) for state in states) else float("inf")
 
 
 def listed(lengths: Sequence[int]) -> str:

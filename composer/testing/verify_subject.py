@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from composer.errors import ComposerError, WeightsError
-from composer.layout.importing import import_config, read_config, spec_name
+from composer.layout.importing import config_file, import_config, read_config, spec_name
 from composer.nn import HybridCache, Model, build
 from composer.options import Rope
 from composer.plan import HeadKind, Plan
@@ -115,8 +115,8 @@ def folder_plan(folder: Path, head: HeadKind) -> Plan:
     """What a folder says it holds, its weights unopened; whatever loading raises where it says nothing."""
     if (folder / OWN).is_file():
         return resolve(read_spec(folder / OWN), head=head)
-    if (folder / CONFIG).is_file():
-        file = folder / CONFIG
+    file = folder / config_file(folder)
+    if file.is_file():
         spec = import_config(read_config(read_small(file), str(file)), spec_name(folder), str(file))
         return resolve(spec, head=head)
     return load(folder, head=head).plan

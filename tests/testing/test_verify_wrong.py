@@ -16,7 +16,7 @@ import composer
 from composer import Plan
 from composer.testing import verify
 
-from ..contract import liars
+from ..contract import liars, recurrent_liars
 
 SPEC = """
 composer: 1
@@ -47,31 +47,43 @@ LIES: dict[str, str] = {
     "Renamed": "parameters",
     "Reordered": "parameters",
     "Raises": "cached, whole",
+    # of a block with a recurrent state
+    "SeesPads": "padding, right, then on",
+    "TailOfPads": "padding, left, then on",
+    "LeaksRows": "padding, right",
+    "SumsAcrossSegments": "packing",
+    "ConvolvesAcrossSegments": "packing",
+    "StepsDiffer": "cached, one by one",
+    "ReturnsNothing": "cached, chunks",
+    "RunsAway": "state, size",
 }
+HONEST = ["", "InPlace"]
 
 
 def plan_of(lie: str) -> Plan:
-    """Two layers of a block that tells one lie, or of the honest one."""
-    block = liars.OPTIONS.get(lie, liars.Honest)
+    """Two layers of a block that tells one lie, or of an honest one."""
+    kinds = {liars.OPTIONS.get(lie, liars.Honest), recurrent_liars.Fading}
     plugin = ModuleType("liar")
-    plugin.composer_blocks = composer.hookimpl(lambda: [block])  # type: ignore[attr-defined]  # what a file would hold
+    plugin.composer_blocks = composer.hookimpl(lambda: list(kinds))  # type: ignore[attr-defined]  # as in a file
+    kind = "fading" if lie in recurrent_liars.MODULES else "honest"
     told = "" if lie in liars.OPTIONS else lie
-    spec = composer.read_spec(SPEC.replace("honest}", f"honest, lie: '{told}'}}"))
+    spec = composer.read_spec(SPEC.replace("kind: honest", f"kind: {kind}, lie: '{told}'"))
     return composer.resolve(spec, composer.catalog(plugin))
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lying_block_is_caught(lie: str) -> None:
     """By the row that is about it."""
-    found = verify(plan_of(lie), tokens=16)
+    found = verify(plan_of(lie), tokens=128 if lie == "RunsAway" else 16)
 
     assert LIES[lie] in [row.check for row in found if row.verdict == "WRONG"]
     assert not found.ok
 
 
-def test_the_honest_block_passes() -> None:
-    """The block that the lies are made from."""
-    assert 0 == verify(plan_of(""), tokens=16).count("WRONG")
+@pytest.mark.parametrize("honest", HONEST)
+def test_the_honest_blocks_pass(honest: str) -> None:
+    """The blocks that the lies are made from, and one that changes its state in place."""
+    assert [] == [row for row in verify(plan_of(honest), tokens=128) if row.verdict == "WRONG"]
 
 
 def test_a_parameter_that_is_miscounted() -> None:
