@@ -45,7 +45,9 @@ def ministral(draw: Draw) -> Config:
     return {
         **base(draw), "model_type": "ministral", "hidden_size": 16, "intermediate_size": 24,
         "num_hidden_layers": layers, "num_attention_heads": heads[0], "num_key_value_heads": heads[1],
-        "head_dim": draw.choice([4, 8]), "sliding_window": draw.choice([1, 3, 5]) if sliding in types else 4096, "rope_parameters": rope(draw),
+        "head_dim": draw.choice([4, 8]),
+        "sliding_window": draw.choice([1, 3, 5]) if sliding in types else 4096,
+        "rope_parameters": rope(draw),
         "hidden_act": draw.choice(["silu", "gelu"]), "rms_norm_eps": draw.choice([1e-5, 1e-6]),
         "initializer_range": draw.choice([0.02, 0.1]), "attention_dropout": draw.choice([0.0, 0.1]),
         "layer_types": types,
@@ -88,7 +90,64 @@ def zamba2(draw: Draw) -> Config:
     }  # fmt: skip
 
 
-FAMILIES: dict[str, Callable[[Draw], Config]] = {"ministral": ministral, "opt": opt, "zamba2": zamba2}
+def llama(draw: Draw) -> Config:
+    """Rotary positions of any type, biases."""
+    heads = draw.choice([(4, 2), (4, 4), (2, 1)])
+    return {
+        **base(draw), "model_type": "llama", "hidden_size": 16, "intermediate_size": 24,
+        "num_hidden_layers": draw.randint(1, 3), "num_attention_heads": heads[0], "num_key_value_heads": heads[1],
+        "head_dim": draw.choice([4, 8]), "rope_parameters": rope(draw), "hidden_act": draw.choice(["silu", "gelu"]),
+        "rms_norm_eps": draw.choice([1e-5, 1e-6]), "initializer_range": draw.choice([0.02, 0.1]),
+        "attention_bias": draw.random() < 0.5, "mlp_bias": draw.random() < 0.5,
+        "attention_dropout": draw.choice([0.0, 0.1]),
+    }  # fmt: skip
+
+
+def gemma2(draw: Draw) -> Config:
+    """Soft caps or none, windows in turns or in any order."""
+    layers, sliding = draw.randint(1, 5), "sliding_attention"
+    types = draw.choice([None, draw.choices(["full_attention", sliding], k=layers)])
+    return {
+        **base(draw), "model_type": "gemma2", "hidden_size": 16, "intermediate_size": 24,
+        "num_hidden_layers": layers, "num_attention_heads": 4, "num_key_value_heads": draw.choice([1, 2, 4]),
+        "head_dim": draw.choice([4, 8]), "rope_parameters": rope(draw), "layer_types": types,
+        "hidden_activation": draw.choice(["gelu_pytorch_tanh", "silu"]), "attention_bias": draw.random() < 0.3,
+        "sliding_window": draw.choice([1, 3]) if types is None or sliding in types else 4096,
+        "query_pre_attn_scalar": draw.choice([1, 5, 16, 224]), "attn_logit_softcapping": draw.choice([None, 2.0, 50.0]),
+        "final_logit_softcapping": draw.choice([None, 3.0]), "rms_norm_eps": draw.choice([1e-5, 1e-6]),
+        "initializer_range": draw.choice([0.02, 0.1]), "attention_dropout": draw.choice([0.0, 0.1]),
+    }  # fmt: skip
+
+
+def gpt2(draw: Draw) -> Config:
+    """Widths, activations, dropouts."""
+    common = {key: value for key, value in base(draw).items() if key != "max_position_embeddings"}
+    return {
+        **common, "model_type": "gpt2", "n_positions": 64, "n_embd": 16, "n_layer": draw.randint(1, 3),
+        "n_head": draw.choice([1, 2, 4]), "n_inner": draw.choice([20, 64]),
+        "activation_function": draw.choice(["gelu_new", "relu"]), "resid_pdrop": draw.choice([0.0, 0.1]),
+        "embd_pdrop": draw.choice([0.0, 0.2]), "attn_pdrop": draw.choice([0.0, 0.1]),
+        "layer_norm_epsilon": draw.choice([1e-5, 1e-6]), "initializer_range": draw.choice([0.02, 0.1]),
+        "scale_attn_weights": draw.random() < 0.8,
+    }  # fmt: skip
+
+
+def mamba2(draw: Draw) -> Config:
+    """Heads, groups, biases."""
+    common = {key: value for key, value in base(draw).items() if key != "max_position_embeddings"}
+    heads, expand = draw.choice([2, 4, 8]), draw.choice([1, 2])
+    return {
+        **common, "model_type": "mamba2", "hidden_size": 16, "num_hidden_layers": draw.randint(1, 4),
+        "num_heads": heads, "head_dim": 16 * expand // heads, "expand": expand, "state_size": draw.choice([4, 8]),
+        "n_groups": draw.choice([1, 2]), "conv_kernel": draw.choice([2, 4]), "use_bias": draw.random() < 0.4,
+        "use_conv_bias": draw.random() < 0.6, "layer_norm_epsilon": draw.choice([1e-5, 1e-6]), "chunk_size": 4,
+        "initializer_range": draw.choice([0.02, 0.1]), "time_step_min": draw.choice([0.001, 0.01]),
+    }  # fmt: skip
+
+
+FAMILIES: dict[str, Callable[[Draw], Config]] = {
+    each.__name__: each for each in (ministral, opt, zamba2, llama, gemma2, gpt2, mamba2)
+}
 
 
 def drawn(family: str, seed: int) -> Config:
@@ -120,7 +179,7 @@ def model(config: Config, seed: int = 0, head: bool = True) -> PreTrainedModel:
     """A model of transformers with random numbers, none of them one that an initialisation gives."""
     torch.manual_seed(seed)
     auto: Any = AutoModelForCausalLM if head else AutoModel
-    made: PreTrainedModel = auto.from_config(theirs(config)).eval()
+    made: PreTrainedModel = auto.from_config(theirs(config), attn_implementation="eager").eval()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(torch.randn(parameter.shape) * 0.3)

@@ -37,7 +37,7 @@ def value(text: str) -> Any:
         ("cycle(['a', 'b', 'b', 'a', 'b', 'b']).pattern", "a, b×2"), ("cycle(['a'] * 7)['remainder']", "error"),
         ("cycle(['a', 'a+g'] * 2 + ['a'])", {"pattern": "a×2+g", "remainder": "truncate"}),
         ("listed(c.a)", [3]), ("listed(c.l)", [1, 2]), ("listed(null)", [None]), ("whole('4096')", 4096),
-        ("c.b != 1", True), ("1 == true", False), ("1 == 1.0", True), ("'if' == 'if'", True), ('"\'" != \'x\'', True),
+        ("round(2.6)", 3), ("c.b != 1", True), ("1 == true", False), ("1 == 1.0", True), ("'if' == 'if'", True), ('"\'" != \'x\'', True),
     ],
 )  # fmt: skip
 def test_values(text: str, expected: Any) -> None:
@@ -69,7 +69,7 @@ def test_absent_is_a_value() -> None:
         ("* 2", "expected a value, found '*'", "*"),
         ("whole('x')", "whole('x'): whole cannot be applied to 'x'", "whole('x')"),
         ("whole(c.f)", "whole(c.f): whole cannot be applied to 0.5", "whole(c.f)"),
-        ("open('x')", "only len, min, max, range, cycle, whole, listed can be called", "open"),
+        ("open('x')", "only len, min, max, round, range, cycle, whole, listed can be called", "open"),
         ("c.__class__(1)", "'(' cannot stand here", "("),
         ("[1 2]", "expected ',', found '2'", "2"),
         ("(" * 41 + "1", "nested too deeply", "("),

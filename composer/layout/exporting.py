@@ -10,6 +10,7 @@ from ..resolving import resolve
 from ..source.invalid import shown
 from .expressions import Expression
 from .family import Family
+from .heads import head_config, head_in
 from .importing import import_config
 from .names import folded
 from .rows import expand_rows
@@ -24,10 +25,12 @@ def export_config(plan: Plan, family: Family) -> dict[str, Any]:
     Raises `WeightsError`: E536 with every field that the family cannot say, E532 with parameters that its
     weight map does not name.
     """
+    said = head_config(plan.head, family)
     expand_rows(family.weights_of(plan), plan.parameters())
-    config = _fill(plan, family)
+    config = {**said, **_fill(plan, family), **said}
     try:
-        again = resolve(import_config(config, plan.name), head=plan.head.kind)
+        spec = import_config(config, plan.name)
+        again = resolve(spec, head=plan.head.kind, **head_in(config, "").of(plan.head.kind))
     except (SpecError, WeightsError) as error:
         raise WeightsError(
             *(_misfit(family, problem.message, problem.path) for problem in error.problems)

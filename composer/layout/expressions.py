@@ -17,7 +17,7 @@ from .parser import parse
 from .tree import ABSENT, Absent, ExpressionProblem, Node
 
 _CALLS: Mapping[str, Callable[..., Any]] = {
-    "len": len, "min": min, "max": max, "range": numbers_below, "cycle": cycle,
+    "len": len, "min": min, "max": max, "round": round, "range": numbers_below, "cycle": cycle,
     "whole": whole, "listed": listed,
 }  # fmt: skip
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {

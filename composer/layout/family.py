@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from ..block import Frozen
 from ..errors import Problem, SpecError, did_you_mean, fail
-from ..plan import Plan
+from ..plan import HeadKind, Plan
 from ..shipped import specs_folder
 from ..source import Document, problems_of, read_file
 from .entries import Entry, rows_of
@@ -62,6 +62,9 @@ class FamilyFile(Shared):
     config: dict[str, Any] = Field(
         description="The configuration; strings that begin with '= ' are expressions."
     )
+    heads: dict[HeadKind, str] = Field(
+        default={}, description="The class of the transformers library for each head that it has."
+    )
     prefix: str = Field(default="", description="What the names of a checkpoint without a head lack.")
     layout: Files | None = Field(
         default=None,
@@ -81,7 +84,7 @@ class Family:
         everything = [*shared, (document, file)]
         self.ignored = {key: why for _, part in everything for key, why in part.ignored.items()}
         self.only = {key: values for _, part in everything for key, values in part.only.items()}
-        self._weights = {ours: row for _, part in reversed(everything) for ours, row in part.weights.items()}
+        self._weights = {ours: row for _, part in everything for ours, row in part.weights.items()}
         self._unread = [name for _, part in everything for name in part.ignore]
         self.let, self.checks = dict[str, Expression](), dict[Expression, str]()
         self.parts = dict[str, Template]()

@@ -14,13 +14,14 @@ class Match:
     """`filled` maps each parameter to the tensor that holds it, by the row in `rows`.
 
     `equal` lists pairs of tensors that must hold the same numbers, `missing` and `unexpected` are names of the
-    checkpoint.
+    checkpoint, `unused` those of a head that the model has not.
     """
 
     filled: dict[str, str] = field(default_factory=dict)
     equal: list[tuple[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict, compare=False)
 
     def take(self, ours: str, row: Row, theirs: list[str], stored: Container[str]) -> bool:
@@ -39,28 +40,39 @@ def match_names(
     """Meet the tensors called `names`.
 
     A checkpoint in which no name has the map's prefix is one of the base model and is read without it.  With
-    `whole` false the model lacks the head that was stored, and tensors of a head are skipped.
+    `whole` false the model has not the head that was stored: what was stored of one is not used, and the
+    model's own is not looked for.
     Raises `WeightsError` E532 as `expand_rows` does.
     """
     stored, match = dict.fromkeys(names), Match()
     bare = not any(name.startswith(weights.prefix) for name in stored)
     cut = weights.prefix if bare else ""
-    rows = rows_by_name(weights, parameters)
+    rows = rows_by_name(weights, (ours for ours in parameters if whole or not of_head(ours)))
     for ours, choices in rows.items():
         any(match.take(ours, row, _cut(row.theirs, cut), stored) for row in choices)
-    skipped = _cut(weights.ignore, cut)
+    skipped, heads = _cut(weights.ignore, cut), list[str]()
     for row in weights.rows:
-        if not whole and row.ours.split(".")[0] == "head":
-            skipped += _cut(row.theirs, cut)
+        if not whole and of_head(row.ours):
+            heads += _cut(row.theirs, cut)
         elif row.tied in rows and row.ours not in rows:
             match.take(str(row.tied), replace(row, op=None), _cut(row.theirs, cut), stored)
     match.equal[:] = dict.fromkeys(match.equal)
     lost = (_cut(rows[ours][0].theirs, cut)[0] for ours in rows if ours not in match.filled)
     match.missing.extend(dict.fromkeys(lost))
     used = {*match.filled.values(), *(other for _, other in match.equal)}
-    left = [name for name in stored if name not in used]
-    match.unexpected.extend(n for n in left if all(numbers_in(pattern, n) is None for pattern in skipped))
+    left = [name for name in stored if name not in used and not _fits(name, skipped)]
+    match.unused.extend(name for name in left if _fits(name, heads))
+    match.unexpected.extend(name for name in left if not _fits(name, heads))
     return match
+
+
+def of_head(ours: str) -> bool:
+    """Whether a parameter belongs to the head."""
+    return ours.startswith("head.")
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(numbers_in(pattern, name) is not None for pattern in patterns)
 
 
 def _cut(names: Iterable[str], prefix: str) -> list[str]:

@@ -6,7 +6,7 @@ or, and, not, comparison (one of == != < <= > >= in), + -, * / // %, unary -, **
 postfix   = atom { "." NAME | "[" ternary "]" }
 atom      = NUMBER | STRING | NAME | CALL "(" ternary, ... ")" | "(" ternary ")" | "[" ternary, ... "]"
           | "[" ternary "for" NAME "in" coalesce [ "if" coalesce ] "]" | "{" ternary ":" ternary, ... "}"
-CALL      = len | min | max | range | cycle      cycle(words): the `pattern` and `remainder` of a list of words
+CALL      = len | min | max | round | range | cycle      cycle(words): the `pattern` and `remainder` of a list of words
           | whole | listed                       a whole number, written in digits or as text; a list, or one of a value
 """
 

@@ -105,8 +105,9 @@ class WeightMap:
 
 
 def own_names(parameters: Iterable[str]) -> WeightMap:
-    """The map of our own layout: every tensor has the name of its parameter."""
-    return WeightMap(tuple(Row(name, (name,)) for name in parameters))
+    """The map of our own layout: every tensor has the name of its parameter, also one of a head that is not there."""
+    names = dict.fromkeys([*parameters, "head.weight", "head.bias"])
+    return WeightMap(tuple(Row(name, (name,)) for name in names))
 
 
 def rows_by_name(weights: WeightMap, parameters: Iterable[str]) -> dict[str, list[Row]]:
