@@ -168,8 +168,10 @@ def llama(draw: Draw, prompt: int) -> Config:
         "high_freq_factor": 4.0,
         "original_max_position_embeddings": draw.choice([16, 64]),
     }
+    heads = attention(draw)
     return {
-        **attention(draw),
+        **heads,
+        "hidden_size": heads["num_attention_heads"] * draw.choice([4, 8]),
         "hidden_act": draw.choice(ACTIVATIONS),
         "rope_parameters": draw.choice([scaled, rope(draw)]),
         "attention_bias": draw.random() < 0.3,
@@ -261,7 +263,22 @@ def write(case: Case, head: str, folder: Path, labels: int = 3) -> None:
     with torch.no_grad():
         for name, tensor in model.named_parameters():
             drawn(name, tensor, case.family, generator)
+        for copies in shared(case, model):
+            for tensor in copies[1:]:
+                tensor.copy_(copies[0])
     model.save_pretrained(folder)
+
+
+def shared(case: Case, model: Any) -> list[list[torch.Tensor]]:
+    """Parameters that should be one and are several: the reference shares nothing when the head is not tied."""
+    hybrids = [i for i, kind in enumerate(case.config.get("layers_block_type", ())) if kind == "hybrid"]
+    groups: dict[tuple[int, str], list[torch.Tensor]] = {}
+    for name, tensor in model.named_parameters():
+        layer, _, rest = name.partition(".shared_transformer.")
+        if rest:
+            use = hybrids.index(int(layer.rpartition(".")[2]))
+            groups.setdefault((use % case.config["num_mem_blocks"], rest), []).append(tensor)
+    return list(groups.values())
 
 
 def drawn(name: str, tensor: torch.Tensor, family: str, generator: torch.Generator) -> None:

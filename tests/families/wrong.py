@@ -174,6 +174,10 @@ def ending(*ends: str) -> Callable[[str], bool]:
     return lambda name: name.endswith(ends)
 
 
+def own_output(name: str) -> bool:
+    return name.endswith(".out.o.weight") and not name.startswith("shared.")
+
+
 def each(match: Callable[[str], bool], change: Callable[[Tensor], Tensor]) -> Callable[[Weights], None]:
     """A change of all weights whose names match."""
 
@@ -264,6 +268,11 @@ def attends(pair: Pair) -> bool:
     return bool(windows - {1})
 
 
+def guests_late(pair: Pair) -> bool:
+    """Whether a guest rides where the stream is no longer the embedding."""
+    return any(layer.guests for layer in pair.ours.plan.layers[1:])
+
+
 def narrow(pair: Pair) -> bool:
     """Whether a window bites within the prompt."""
     slots = (slot for layer in pair.ours.plan.layers for slot in layer.slots().values())
@@ -290,7 +299,8 @@ WRONG = [
     Wrong("branches + 1 %", scaled("scale")),
     Wrong("layers reversed", weights=layers_reversed),
     Wrong("queries and keys swapped", weights=swapped("qkv.q.weight", "qkv.k.weight"), applies=attends),
-    Wrong("output + 1 %", weights=each(ending(".out.o.weight"), lambda w: 1.01 * w)),
+    # Behind the attention of a guest stands a norm, to which one factor more or less is nothing.
+    Wrong("output + 1 %", weights=each(own_output, lambda w: 1.01 * w)),
     Wrong("norm weights + 1 %", weights=each(lambda n: "norm" in n, lambda w: 1.01 * w)),
     Wrong("other activation", option("mlp", "hidden_act", lambda a: "gelu" if a == "relu" else "relu")),
     Wrong("gate and up swapped", weights=swapped("gate_up.gate.weight", "gate_up.up.weight")),
@@ -298,7 +308,7 @@ WRONG = [
     Wrong("positions one row on", weights=positions_late),
     Wrong("biases + 1 %", weights=each(ending(".bias"), lambda b: 1.01 * b)),
     Wrong("head tied the other way", lambda spec: spec["head"].update(tied=not spec["head"]["tied"])),
-    Wrong("what guests read swapped", reads_swapped),
+    Wrong("what guests read swapped", reads_swapped, applies=guests_late),
     Wrong("guests with a residual", residuals_in_guests),
     Wrong("adapters + 5 %", alphas),
     Wrong("uses rotated", weights=uses_rotated),
