@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PLUGINS = {"composer_attention", "composer_mlp"}
+PLUGINS = {"composer_attention", "composer_mamba2", "composer_mlp"}
 
 
 def build(hook: str, source: Path, target: Path) -> Path:

@@ -93,7 +93,7 @@ def test_broken_plugins_are_named(site: Site, code: str, expected: str, message:
     site.install("bad-one", code)
 
     assert [says(expected, "bad-one", message, hint)] == problems()
-    assert ["attention", "fine", "mlp"] == list(composer.catalog().offers)
+    assert ["attention", "fine", "mamba2", "mlp"] == list(composer.catalog().offers)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_kind_whose_plugin_is_broken(site: Site) -> None:
     """Who asks for a kind hears what kept a plugin out, since that may be why it is missing."""
     site.install("bad", "a = 1 / 0")
     hint = (
-        "installed kinds: attention, mlp; unusable plugins: bad: plugin 'bad' of bad: it failed to load: "
+        "installed kinds: attention, mamba2, mlp; unusable plugins: bad: plugin 'bad' of bad: it failed to load: "
         "ZeroDivisionError: division by zero"
     )
 
