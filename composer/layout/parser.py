@@ -26,7 +26,7 @@ _TOKEN = re.compile(
 )
 _WORDS = frozenset({"if", "else", "and", "or", "not", "in", "for"})
 _CONSTANTS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
-CALLS = ("len", "min", "max", "range", "cycle", "whole", "listed")
+CALLS = ("len", "min", "max", "round", "range", "cycle", "whole", "listed")
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
 _LEVELS = (("+", "-"), ("*", "/", "//", "%"))
 
