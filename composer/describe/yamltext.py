@@ -56,7 +56,8 @@ class _Writer:
     def lines(self, lead: str, value: Any, path: Path, indent: str) -> Iterator[str]:
         """What is behind a key, on its line or below it."""
         text = "" if value and isinstance(value, dict | list) and self.block(path) else flow(value, top=True)
-        if text and (len(lead) + len(text) < WIDTH or not isinstance(value, dict | list | str)):
+        tall = isinstance(value, str) or (isinstance(value, dict | list) and value)
+        if text and (len(lead) + len(text) < WIDTH or not tall):
             yield f"{lead} {text}"
         elif isinstance(value, dict):
             yield lead

@@ -49,7 +49,7 @@ def test_init_writes_a_spec(run: Run, tiny: Path) -> None:
     assert {
         "name: mine  # Name of the architecture.",
         "description: Begun from tiny.yaml.",
-        "pattern: full, swa×3  # The layer pattern.",
+        "pattern: full, swa×3  # The layer pattern: one, or one for each track.",
         "    num_attention_heads: 4  # Query heads.",
     } <= {*text.splitlines()}
 
