@@ -81,7 +81,7 @@ def test_all_at_once(run: Run, tiny: Path) -> None:
         ("layers: 8", "layers: eight\nremainder: trunc", {11, 12}),
         ("norm: {kind: rms, eps: 1.0e-5}", "norm: {kind: rsm}", {6}),
         ("  swa:\n    extends: full", "  swa:\n    extends: [full]", {20}),
-        ("pattern: full, swa×3", "pattern: {a: b}", {10}),
+        ("pattern: full, swa×3", "pattern: {a: 3}", {10}),
         ("hidden_size: 32\n", "", {1}),
     ],
 )
