@@ -196,7 +196,7 @@ def expected(cache: HybridCache) -> dict[str, tuple[tuple[int, ...], torch.dtype
     """Shape and dtype of every tensor that `contents` would give."""
     found = {}
     for number, path, slot in cache.named_slots():
-        longest = slot.longest(cache.progress)
+        longest = cache.progress.longest
         slot.tensors = slot.allocate(cache.batch_size, longest)
         for part, view in slot.used(longest).items():
             found[f"layers.{number}.{path}.{part}"] = tuple(view.shape), view.dtype
@@ -209,7 +209,7 @@ def filled(cache: HybridCache, tensors: Mapping[str, torch.Tensor], device: torc
     for number, path, slot in cache.named_slots():
         parts = {name: tensors[f"layers.{number}.{path}.{name}"] for name in slot.tensors}
         slot.device = device
-        slot.fill([parts], slot.longest(cache.progress))
+        slot.fill([parts], cache.progress.longest)
 
 
 def read(file: Any, entry: Entry) -> torch.Tensor:

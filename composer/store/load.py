@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 from ..errors import CallError, WeightsError, fail
+from ..heads import HeadOptions
 from ..layout.family import Family, family_named
+from ..layout.heads import HEAD, StoredHead, head_in, own_head
 from ..layout.importing import config_file, family_of, import_config, read_config, spec_name
 from ..layout.rows import WeightMap, own_names
 from ..nn.build import build
@@ -23,6 +25,7 @@ from ..shipped import checkpoint_folder
 from ..spec import Spec
 from .checkpoint import Checkpoint
 from .files import one_version, read_small
+from .heads import finish_head, is_stored
 from .materialize import check_fit, materialize
 from .original import open_weights
 
@@ -36,43 +39,51 @@ def load(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     attention: str = "sdpa",
+    **options: Unpack[HeadOptions],
 ) -> Model:
     """The model in a checkpoint folder, or one that is shipped with its weights, ready to run.
 
     The architecture comes from `spec`, else from the folder's composer.yaml, else from its config.json, else
     from the configuration of another layout (as params.json).  The weights are safetensors of the usual names,
     else pickles of the usual names, else the files of another layout; of a folder with several kinds one is read.
-    `head` is "causal-lm" if nothing else is said; a `spec` that is a Plan has its own.
+    `head` is the one that the folder names, "causal-lm" if it names none; a `spec` that is a Plan has its own.
+    `options` are numbers of the head as `resolve` takes them, by default those of the folder.  A head that is
+    not the folder's is drawn as the spec says, with a warning; `model.loading` says what is new or not used.
     `dtype` is by default the one that config.json names, else (and for "auto") the one that is stored.  On
     the CPU, tensors that need no cast stay memory-mapped.
 
     Raises `WeightsError` for everything that is wrong with the folder, `SpecError` for an architecture that
     cannot be, UsageError E906 for a shipped spec without weights, CallError for an argument that cannot be
-    (E701, E713, E716, E718); then nothing is loaded.  One check may outlast the call: numbers of more than
+    (E701, E713, E716, E718, E720, E721); then nothing is loaded.  One check may outlast the call: numbers of more than
     64 MB of mapped tensors are looked at in the background, and the first use of the model waits for it.
     """
     path = checkpoint_folder(folder)
     device = _device(device)
-    checkpoint, original, config, generation = one_version(path, lambda: _read(path))
+    checkpoint, original, config, generation, stored = one_version(path, lambda: _read(path))
     if dtype is None:
         dtype = _named(config, path / CONFIG) or checkpoint.float_dtype() or torch.float32
     dtype = usable_dtype(dtype)
     scan = checkpoint.scan(dtype) if device.type == "cpu" else None  # while the model is built
-    plan = _plan(path, spec, config, head)
-    weights, whole = _weight_map(plan, config, checkpoint, original), plan.head.kind == "causal-lm"
-    check_fit(plan.parameters(), weights, checkpoint, whole)  # before a model of any depth is built
+    plan = _plan(path, spec, config, stored, head, options)
+    weights = _weight_map(plan, config, checkpoint, original)
+    whole = is_stored(plan, stored, weights, checkpoint)
+    match = check_fit(plan.parameters(), weights, checkpoint, whole)  # before a model of any depth is built
     model = build(plan, device="meta", dtype=dtype, attention=attention)
     materialize(model, weights, checkpoint, device, whole, scan)
     model.generation = generation
+    model.loading = finish_head(model, device, path, whole, match.unused)
     return model
 
 
 def _read(
     folder: Path,
-) -> tuple[Checkpoint, Family | None, dict[str, Any] | None, dict[str, Any] | None]:
-    """The checkpoint, whose layout it is if not the usual one, and the two configurations beside it."""
+) -> tuple[Checkpoint, Family | None, dict[str, Any] | None, dict[str, Any] | None, StoredHead]:
+    """The checkpoint, whose layout it is if not the usual one, the configurations beside it, and its head."""
     checkpoint, original = open_weights(folder)
-    return checkpoint, original, _config(folder / config_file(folder)), _config(folder / GENERATION)
+    config = _config(folder / config_file(folder))
+    own = _config(folder / HEAD)
+    stored = head_in(config or {}, str(folder / CONFIG)) if own is None else own_head(own, str(folder / HEAD))
+    return checkpoint, original, config, _config(folder / GENERATION), stored
 
 
 def _config(path: Path) -> dict[str, Any] | None:
@@ -92,14 +103,21 @@ def _plan(
     folder: Path,
     spec: Plan | Spec | str | Path | None,
     config: Mapping[str, Any] | None,
+    stored: StoredHead,
     head: HeadKind | None,
+    options: HeadOptions,
 ) -> Plan:
     """What is to be loaded; a plan is taken as it is."""
     if not isinstance(spec, Plan):
-        return resolve(_spec(folder, spec, config), head=head or "causal-lm")
+        read = _spec(folder, spec, config)
+        kind = head or stored.kind or "causal-lm"
+        return resolve(read, head=kind, **stored.changed(read, kind, options))
     if head not in (None, spec.head.kind):
         message = f"the plan has the head {spec.head.kind!r}, not {head!r}"
         fail(CallError, "E718", message, path="head", hint="resolve it with that head, or leave head= out")
+    for name in options:
+        hint = f"resolve it with {name}="
+        fail(CallError, "E718", "the plan has a head with numbers of its own", path=name, hint=hint)
     return spec
 
 

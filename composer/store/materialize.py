@@ -10,7 +10,7 @@ from torch import nn
 
 from ..block import Param
 from ..errors import Problem, WeightsError, did_you_mean
-from ..layout.match import Match, match_names
+from ..layout.match import Match, match_names, of_head
 from ..layout.names import MOST_LINES, folded
 from ..layout.rows import WeightMap
 from .checkpoint import Checkpoint, Shard
@@ -35,8 +35,8 @@ def materialize(
 
     A tensor that has the wanted dtype stays memory-mapped; any other is cast stretch by stretch, its pages
     going back as they are used.  The model is usually built on the meta device; nothing of it changes unless
-    everything fits.  `whole` is false when the model has no head but the checkpoint may have one; `scan` is
-    `checkpoint.scan` of the model's dtype, begun earlier.
+    everything fits.  `whole` is false when the model has not the head that is stored: then its own, if it has
+    one, stays as it is.  `scan` is `checkpoint.scan` of the model's dtype, begun earlier.
 
     Raises `WeightsError` with all problems of one pass: E511 missing, E512 unexpected, E513 wrong shape,
     E514 not floating point; then E515 copies that differ; then E516 numbers that are not finite.  Numbers are
@@ -73,7 +73,7 @@ def check_fit(
     """
     match = match_names(weights, wanted, checkpoint.names(), whole)
     lost = [name for name in wanted if name not in match.filled]
-    headless = whole and all(name.startswith("head.") for name in lost)
+    headless = whole and all(map(of_head, lost))
     problems = _check_names(match, checkpoint, headless) + _check_forms(wanted, match, checkpoint)
     if problems:
         raise WeightsError(*problems)
@@ -201,7 +201,8 @@ def _copy(copy: torch.Tensor, stored: torch.Tensor, forget: Callable[[int, int],
 def _assign(model: nn.Module, wanted: dict[str, nn.Parameter], ready: dict[str, torch.Tensor]) -> None:
     """Replace each parameter wherever a module holds it (a tied or shared one has several holders)."""
     fresh = {
-        id(old): nn.Parameter(ready[name], requires_grad=old.requires_grad) for name, old in wanted.items()
+        id(wanted[name]): nn.Parameter(tensor, requires_grad=wanted[name].requires_grad)
+        for name, tensor in ready.items()
     }
     for module in model.modules():
         for leaf, old in module._parameters.items():

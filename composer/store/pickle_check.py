@@ -18,6 +18,7 @@ OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How files begin: since torch 1.6 with the mark of an archive, before that with a number in a pickle."""
 
 MOST_PICKLE_BYTES = 8 << 20  # some hundred bytes describe a tensor
+MOST_STEPS = 1_000_000  # some 30 describe a tensor
 MOST_RECORDS = 200_000
 _OLD_PICKLES = 5  # that number, a version, the system, the tensors, the keys of their storages
 _CALLED = frozenset(
@@ -29,6 +30,7 @@ _CALLED = frozenset(
         "torch._utils._rebuild_tensor_v3",
         "torch.nn.parameter.Parameter",
         "torch.Size",
+        "torch.storage.UntypedStorage",
     }
 )
 _KINDS = frozenset(
@@ -87,7 +89,8 @@ def _check_records(records: list[zipfile.ZipInfo], path: Path) -> None:
             _hostile(path, f"holds {name!r} compressed, which torch never does")
         if name == pickles[0] and record.file_size > MOST_PICKLE_BYTES:
             _hostile(
-                path, f"describes its tensors in {record.file_size} bytes; {MOST_PICKLE_BYTES} are allowed"
+                path,
+                f"describes its tensors in {record.file_size:,} bytes; {MOST_PICKLE_BYTES:,} are allowed",
             )
 
 
@@ -100,12 +103,14 @@ def _check_globals(pickle: BinaryIO, path: Path) -> None:
     for name in _globals(pickle, path):
         module, _, last = name.rpartition(".")
         if name not in _CALLED and not (module == "torch" and last in (_KINDS | _STORAGES)):
-            _hostile(path, f"wants to call {name} when it is opened")
+            _hostile(path, f"wants to call {name} when it is opened; only tensors are read")
 
 
 def _globals(pickle: BinaryIO, path: Path) -> Iterator[str]:
     try:
-        for opcode, argument, _ in pickletools.genops(pickle):
+        for step, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
+            if step > MOST_STEPS:
+                _hostile(path, f"describes its tensors in more than {MOST_STEPS:,} steps")
             if opcode.name in ("GLOBAL", "INST"):
                 yield str(argument).replace(" ", ".")
             elif opcode.name in ("STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):
@@ -119,5 +124,5 @@ def _damaged(path: Path, why: str) -> NoReturn:
 
 
 def _hostile(path: Path, what: str) -> NoReturn:
-    hint = "nothing of it was run; do not trust this file"
+    hint = "nothing of it was run; take safetensors, or ask where this file comes from"
     fail(WeightsError, "E542", f"{path} {what}", hint=hint)

@@ -84,9 +84,13 @@ def _loaded(path: Path, mapped: bool) -> object:
     except MemoryError:
         raise
     except Exception as error:  # torch raises what it happens to meet in a damaged file
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        message = f"{path} is damaged or cut off: {first[0][:200]}"
-        fail(WeightsError, "E541", message, hint="download it again")
+        fail(WeightsError, "E541", f"{path} is damaged or cut off: {_why(error)}", hint="download it again")
+
+
+def _why(error: Exception) -> str:
+    """The first line of what torch says, but for its advice on how to load the file without any care."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return "torch finds more in it than tensors" if "weights_only" in lines[0] else lines[0][:200]
 
 
 def _tensors(path: Path, found: object) -> Iterator[tuple[str, torch.Tensor]]:

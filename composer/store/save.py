@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +14,7 @@ import yaml
 from ..errors import CallError, WeightsError, fail
 from ..layout.exporting import export_config
 from ..layout.family import Family, family_named, originals
+from ..layout.heads import HEAD, head_options
 from ..layout.rows import WeightMap, expand_rows, own_names
 from ..nn.model import Model
 from ..plan import Plan
@@ -51,12 +53,15 @@ def save(
         message = f"what is saved is a model, not a {type(model).__name__}"
         fail(CallError, "E717", message, hint="composer.build(plan) makes one; a spec is a file of its own")
     single = None
+    plan = replace(model.plan, head=replace(model.plan.head, problem_type=model.problem_type))
     if layout == "hf":
-        weights, files = published(model.plan, model.dtype)
+        weights, files = published(plan, model.dtype)
     elif layout == "composer":
-        weights, files = own_names(model.plan.parameters()), {OWN: spec_text(model.plan.spec).encode()}
+        weights, files = own_names(plan.parameters()), {OWN: spec_text(plan.spec).encode()}
+        if plan.head.kind != "causal-lm":
+            files[HEAD] = _json({"head": plan.head.kind, **head_options(plan.head)})
     elif layout in originals():
-        weights, files, single = in_original(model.plan, originals()[layout])
+        weights, files, single = in_original(plan, originals()[layout])
     else:
         names = ", ".join(layouts())
         fail(WeightsError, "E523", f"no layout is called {layout!r}", hint=f"one of: {names}")

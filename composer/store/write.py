@@ -24,7 +24,7 @@ from .tensors import write_tensors
 
 SHARD_BYTES = 5_000_000_000
 OWNED = re.compile(
-    r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json|composer\.yaml"
+    r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json|composer\.yaml|head\.json"
     r"|pytorch_model(-\d{5}-of-\d{5})?\.bin|pytorch_model\.bin\.index\.json"
 )
 """Names that a save writes anew or removes; every other file of an existing folder stays."""
