@@ -10,7 +10,7 @@ import click
 
 from composer.cli import output
 from composer.cli.fields import given, options_of
-from composer.cli.verbs import Verb, json_option, set_option
+from composer.cli.verbs import Verb, json_option, like_option, set_option
 
 
 class Train(Verb):
@@ -28,7 +28,7 @@ class Train(Verb):
     cls=Train,
     examples=(
         "train pocket-mistral --text corpus/ --out runs/first --steps 2000",
-        "train my-model.yaml --text corpus/ --out runs/full --set pattern=full --seed 1",
+        "train 'swa×3, full' --like my-model.yaml --text corpus/ --out runs/mixed --seed 1",
         "train my-model.yaml --text corpus/ --out runs/full --set pattern=full --resume",
     ),
 )
@@ -40,10 +40,18 @@ class Train(Verb):
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in the folder, with its options, from its last save."
 )
+@like_option
 @set_option
 @json_option
 def verb(
-    spec: str, text: str, out: str, resume: bool, assignments: tuple[str, ...], as_json: bool, **options: Any
+    spec: str,
+    text: str,
+    out: str,
+    resume: bool,
+    like: str | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a small model on a folder of text.
 
@@ -54,7 +62,7 @@ def verb(
     from composer.cli.models import read_model
     from composer.train import train
 
-    plan, settings = read_model(spec, assignments), given(options)
+    plan, settings = read_model(spec, assignments, like), given(options)
     report = asdict(train(plan, text, out, resume=resume, **settings))
     report["checkpoint"] = str(report["checkpoint"])
     if as_json:

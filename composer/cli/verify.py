@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import output
-from composer.cli.verbs import Verb, json_option, set_option
+from composer.cli.verbs import Verb, json_option, like_option, set_option
 from composer.errors import UsageError, fail
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ GIGABYTE = 10**9
     examples=(
         "verify ./checkpoint-folder",
         "verify pocket-mistral --json",
-        "verify mistral-7b-v0.1 --limit 32 --dtype bfloat16",
+        "verify 'swa×3, full' --like my-model.yaml --limit 32 --dtype bfloat16",
     ),
 )
 @click.argument("model")
@@ -44,6 +44,7 @@ GIGABYTE = 10**9
     "--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True,
     help="Type in which it is computed and compared.",
 )  # fmt: skip
+@like_option
 @set_option
 @json_option
 def verb(
@@ -52,6 +53,7 @@ def verb(
     tokens: int | None,
     seed: int,
     dtype: str,
+    like: str | None,
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -70,7 +72,7 @@ def verb(
 
     gc.enable()
     found = verify(
-        subject(model, assignments),
+        subject(model, assignments, like),
         dtype=KNOWN[dtype],
         tokens=tokens,
         seed=seed,
@@ -84,14 +86,14 @@ def verb(
     return 1 if found.count("WRONG") else 0
 
 
-def subject(what: str, assignments: tuple[str, ...]) -> Plan | Path:
+def subject(what: str, assignments: tuple[str, ...], like: str | None = None) -> Plan | Path:
     """A folder with weights, else the plan of a spec; assignments ask for the spec.  Raises UsageError E909."""
     from composer.cli.models import read_model
     from composer.testing.verifying import weights_folder
 
-    folder = weights_folder(what)
+    folder = None if like else weights_folder(what)
     if folder is None:
-        return read_model(what, assignments)
+        return read_model(what, assignments, like)
     if not assignments:
         return folder
     if str(folder) == what:
