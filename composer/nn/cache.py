@@ -132,7 +132,7 @@ class HybridCache(Held):
         made = HybridCache(first.plan, *sizes, first.dtype, first.device)
         made.progress.become(Progress.joined(cache.progress for cache in caches))
         for slot, *parts in zip(made.memories(), *(cache.memories() for cache in caches), strict=True):
-            longest = slot.longest(made.progress)
+            longest = made.progress.longest
             slot.fill([part.used(longest) for part in parts], longest)
         return made
 
@@ -237,7 +237,7 @@ class HybridCache(Held):
         with self._moving(None):
             index = torch.tensor(rows, device=self.device)
             for slot in self.memories():
-                slot.take(index, slot.longest(self.progress))
+                slot.take(index, self.progress.longest)
             self.progress.become(self.progress.taken(rows))
 
 

@@ -46,10 +46,6 @@ class Memory:
         """Zeros for so many rows, the longest of so many tokens."""
         raise NotImplementedError
 
-    def longest(self, progress: Progress) -> int:
-        """Tokens of the longest row, as far as this slot holds anything of them."""
-        raise NotImplementedError
-
     def used(self, longest: int) -> dict[str, Tensor]:
         """Views of what counts when no row has more than `longest` tokens."""
         raise NotImplementedError
@@ -86,7 +82,7 @@ class Memory:
 
     def saved(self) -> dict[str, Tensor]:
         """What counts, in tensors of its own, with zeros where no row remembers anything."""
-        return self.copied(self.longest(self.progress))
+        return self.copied(self.progress.longest)
 
     def to(self, device: torch.device) -> None:
         """Move everything."""

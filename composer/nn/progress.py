@@ -65,6 +65,11 @@ class Progress:
         self.lengths, self.reached = made.lengths, made.reached
         self.anchors, self.ahead = made.anchors, made.ahead
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row."""
+        return max(self.lengths)
+
     def clear(self, row: int) -> None:
         """Make a row one that remembers nothing."""
         self.lengths[row] = self.reached[row] = self.anchors[row] = 0

@@ -96,10 +96,6 @@ class KeyValues(Memory):
         """A ring overwrites its oldest tokens."""
         return None if self.slot.window is None else "is a ring"
 
-    def longest(self, progress: Progress) -> int:
-        """What a ring has overwritten stays so, and the most that a row has reached tells how much."""
-        return max(progress.lengths if self.slot.window is None else progress.reached)
-
     def allocate(self, rows: int, longest: int) -> dict[str, Tensor]:
         """Zeros for so many rows, the longest of so many tokens."""
         if self.max_length is not None:
@@ -107,13 +103,13 @@ class KeyValues(Memory):
         return self._zeros(rows, max(self.capacity, self.slot.capacity(longest, self.rollback)))
 
     def used(self, longest: int) -> dict[str, Tensor]:
-        """The buffer up to the longest row; all of a ring that has turned."""
+        """The buffer up to the longest row; all of a ring that is full: before, position p is at p in it too."""
         return {name: tensor[:, :, :longest] for name, tensor in self.tensors.items()}
 
     def saved(self) -> dict[str, Tensor]:
         """What a buffer has beyond the end of a shorter row is nothing."""
         copies = super().saved()
-        for row, length in enumerate(self.progress.lengths if self.appends else ()):
+        for row, length in enumerate(self.progress.lengths):
             for tensor in copies.values():
                 tensor[row, :, length:] = 0
         return copies

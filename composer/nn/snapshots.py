@@ -55,7 +55,7 @@ class Snapshot:
         """Make the cache what it was."""
         for number, slot in enumerate(cache.memories()):
             if number in self._copies:
-                slot.fill([self._copies[number]], slot.longest(self._progress))
+                slot.fill([self._copies[number]], self._progress.longest)
         cache.progress.become(self._progress)
 
     def require(self, cache: HybridCache) -> None:
@@ -71,7 +71,7 @@ class Snapshot:
 
     def _copied(self, wanted: Callable[[Memory], bool]) -> Copies:
         return {
-            number: slot.copied(slot.longest(self._progress))
+            number: slot.copied(self._progress.longest)
             for number, slot in enumerate(self._home.memories())
             if wanted(slot)
         }

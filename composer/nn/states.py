@@ -76,10 +76,6 @@ class States(Memory, Live):
         """States do not know what they were."""
         return "keeps a recurrent state"
 
-    def longest(self, progress: Progress) -> int:
-        """Bounded memory is the same for any length."""
-        return max(progress.lengths)
-
     def allocate(self, rows: int, longest: int) -> dict[str, Tensor]:
         """Zeros, which are the states before the first token."""
         with torch.inference_mode(False):  # a cache that is made in that mode may be used outside it

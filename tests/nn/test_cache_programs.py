@@ -18,11 +18,14 @@ from composer.nn.snapshots import Snapshot
 
 from .. import prove
 from .hybrids import hybrid
-from .models import VOCAB, close
+from .models import VOCAB
 
-SEEDS = 80
+SEEDS = 60
 GROUPS = 20
 MOST = 56
+LEAST = 1e-5
+"""The error that needs no excuse; beyond it, three times what the row differs from itself without a cache."""
+CLAIM = "random programs of cache operations over all kinds of memory, logits without a cache"
 
 
 @dataclass
@@ -58,6 +61,7 @@ class Program:
         self.bounded = any(slot.kind == "recurrent" or slot.window is not None for slot in slots)
         self.kept: list[tuple[Snapshot, list[Row]]] = []
         self.done: list[str] = []
+        self.worst = 0.0
 
     def new(self, rows: int) -> HybridCache:
         """An empty cache."""
@@ -67,14 +71,14 @@ class Program:
         """A dozen operations, a file among them, and a call that fails at the end."""
         every: list[Callable[[], None]] = [
             self.forget, self.forget, self.crop, self.empty, self.reorder, self.select, self.repeat, self.join,
-            self.keep, self.go_back, self.copy, self.to_file, self.refuse,
+            self.keep, self.keep, self.go_back, self.go_back, self.copy, self.to_file, self.refuse,
         ]  # fmt: skip
         for number in range(self.draw.randint(4, 14)):
-            self.feed()
+            if self.draw.random() < 0.7:
+                self.feed()
             act = self.to_file if number == 1 else self.draw.choice(every)
-            if number == 1 or self.draw.random() < 0.7:
-                act()
-                self.done.append(act.__name__)
+            act()
+            self.done.append(act.__name__)
             assert self.cache.lengths == [len(row.tokens) for row in self.rows], self.about
             assert self.cache.nbytes == self.cache.report().nbytes, self.about
         self.feed()
@@ -130,10 +134,27 @@ class Program:
         """Logits of the newest tokens of a row against the row alone, without a cache."""
         if not len(new):
             return
-        self.model.attention = "reference"
-        expected = self.model(torch.tensor([tokens])).logits
-        assert expected is not None
-        assert close(new, expected[0, -len(new) :]), f"{self.about}, {len(tokens)} tokens"
+        expected = self.alone(self.model, tokens, "reference")[-len(new) :]
+        error = apart(new, expected)
+        if error > LEAST:
+            error *= LEAST / max(LEAST, 3 * self.spread(tokens, expected))
+        self.worst = max(self.worst, error / LEAST)
+        assert self.worst <= 1, f"{self.about}, {len(tokens)} tokens: {self.worst}"
+
+    def spread(self, tokens: list[int], expected: Tensor) -> float:
+        """How far the same row without a cache is from itself, by another kernel and in float64."""
+        count = len(expected)
+        kernel = self.alone(self.model, tokens, "sdpa")[-count:]
+        exact = self.alone(copy.deepcopy(self.model).double(), tokens, "reference")[-count:]
+        return max(apart(kernel, expected), apart(expected.double(), exact))
+
+    @staticmethod
+    def alone(model: Model, tokens: list[int], attention: str) -> Tensor:
+        """(T, V) logits of a row by itself."""
+        model.attention = attention
+        logits = model(torch.tensor([tokens])).logits
+        assert logits is not None
+        return logits[0]
 
     # Forgetting.
 
@@ -302,11 +323,18 @@ class Program:
                 act()
 
 
+def apart(actual: Tensor, expected: Tensor) -> float:
+    """The largest difference over the largest value; infinite where a number is missing."""
+    found = float((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+    return found if found == found else float("inf")
+
+
 @pytest.mark.parametrize("group", range(GROUPS))
 @torch.no_grad()
 def test_any_program_equals_no_cache(group: int, tmp_path: Path) -> None:
     """Each of some programs; a thousand when proving."""
     each = prove.cases(SEEDS, 1000) // GROUPS
     for seed in range(group * each, (group + 1) * each):
-        Program(seed, tmp_path).run()
-    prove.counted("random programs of cache operations over random patterns, logits without a cache", each)
+        program = Program(seed, tmp_path)
+        program.run()
+        prove.at_most(CLAIM, program.worst, 1)
