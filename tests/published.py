@@ -155,9 +155,16 @@ def drawn(family: str, seed: int) -> Config:
     return FAMILIES[family](random.Random(f"{family} {seed}"))
 
 
+def number(value: Any) -> Any:
+    """A value of a file, where infinity is a mapping, as transformers takes it."""
+    if isinstance(value, list):
+        return [number(item) for item in value]
+    return float("inf") if value == {"__float__": "Infinity"} else value
+
+
 def theirs(config: Config) -> PreTrainedConfig:
     """The configuration as transformers understands it."""
-    kept = {key: value for key, value in config.items() if key != "model_type"}
+    kept = {key: number(value) for key, value in config.items() if key != "model_type"}
     return AutoConfig.for_model(config["model_type"], **kept)
 
 

@@ -9,6 +9,7 @@ import pytest
 from transformers import CONFIG_MAPPING
 
 import composer
+from composer.errors import WeightsError
 from composer.layout.exporting import export_config
 from composer.layout.family import families, family_named
 from composer.layout.importing import import_config
@@ -89,3 +90,88 @@ def test_shipped_specs_fit_their_family(name: str) -> None:
 def test_no_family_is_left_out() -> None:
     """Every family but the one with tests of its own is drawn here."""
     assert {*NEW, "mistral"} == set(families())
+
+
+LARGE: dict[str, Any] = {
+    "model_type": "zamba2", "vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 3, "n_mamba_heads": 4,
+    "num_attention_heads": 2, "layers_block_type": ["linear_attention", "hybrid", "hybrid"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers_block_type": ["mamba", "hybrid", "hybrid"]},
+        {"layers_block_type": ..., "layer_types": ["mamba", "hybrid", "hybrid"]},
+        {"hybrid_layer_ids": [1, 2], "mamba_headdim": 8, "attention_hidden_size": 32, "head_dim": 16},
+        {"kv_channels": 99, "num_query_groups": 99, "time_step_limit": [5.0, 6.0], "use_conv_bias": False},
+        {"intermediate_size": 64, "num_key_value_heads": 2, "rope_parameters": {"rope_theta": 5.0}},
+        {"chunk_size": 7, "use_mamba_kernels": False, "use_mem_eff_path": True, "num_logits_to_keep": 3},
+    ],
+)
+def test_keys_that_change_nothing(change: dict[str, Any]) -> None:
+    """Older names, what is computed anyway, and what transformers does not read, mean the same model."""
+    config = {key: value for key, value in {**LARGE, **change}.items() if value is not ...}
+
+    assert view(planned(LARGE)) == view(planned(config))
+
+
+def test_computed_keys_are_believed() -> None:
+    """Where a file says what the class would compute, the file wins, as it does in transformers."""
+    layer = view(planned({**LARGE, "attention_head_dim": 10, "use_long_context": True}))["layers"][1]
+
+    assert (10, 5**-0.5) == (layer["shared-attn.attn"]["head_dim"], layer["shared-attn.attn"]["scale"])
+    assert 16384 == planned({**LARGE, "use_long_context": True}).sizes.max_position_embeddings
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"hybrid_layer_ids": [1]},
+            "hybrid_layer_ids are not the layers that layers_block_type calls hybrid",
+        ),
+        ({"mamba_headdim": 5}, "n_mamba_heads times mamba_headdim must be mamba_expand times hidden_size"),
+        ({"attention_hidden_size": 16}, "attention_hidden_size must be twice hidden_size"),
+        ({"num_hidden_layers": 4}, "layers_block_type must have one entry for each of the num_hidden_layers"),
+        ({"layers_block_type": ["m", "g", "g"]}, "layers_block_type may hold linear_attention"),
+        (
+            {"use_shared_attention_adapter": True, "num_key_value_heads": 1},
+            "adapters of the attention need queries, keys and values of twice hidden_size",
+        ),
+    ],
+)
+def test_files_that_contradict_themselves(change: dict[str, Any], message: str) -> None:
+    """What transformers could not build either is told in a sentence."""
+    with pytest.raises(WeightsError, match=message) as caught:
+        planned({**LARGE, **change})
+
+    assert "E535" == caught.value.code
+
+
+def test_the_usual_layers() -> None:
+    """A file without layer types has those of the class; the shared block takes turns."""
+    plan = planned({"model_type": "zamba2", "num_mem_blocks": 2, "n_mamba_heads": 80})
+    ids = (6, 12, 18, 24, 30, 36, 42, 47, 51)
+
+    assert {"shared-attn": tuple((layer, use % 2) for use, layer in enumerate(ids))} == plan.uses
+    assert 2662214560 == plan.parameter_count
+
+
+@pytest.mark.parametrize("family", ["ministral", "gemma2"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"layer_types": ["full_attention", "chunked_attention"]},
+            "full_attention and sliding_attention only",
+        ),
+        ({"layer_types": ["full_attention"]}, "one entry for each of the num_hidden_layers"),
+        ({"layer_types": ["sliding_attention"] * 2, "sliding_window": None}, "sliding_window is null"),
+    ],
+)
+def test_layer_types_that_cannot_be(family: str, change: dict[str, Any], message: str) -> None:
+    """Unknown types, too few of them, a window that is not there."""
+    config = {**drawn(family, 0), "num_hidden_layers": 2, **change}
+    with pytest.raises(WeightsError, match=message):
+        planned(config)
