@@ -29,7 +29,7 @@ class Train(Verb):
     examples=(
         "train pocket-mistral --text corpus/ --out runs/first --steps 2000",
         "train 'swa×3, full' --like my-model.yaml --text corpus/ --out runs/mixed --seed 1",
-        "train my-model.yaml --text corpus/ --out runs/full --set pattern=full --resume",
+        "train 'swa×3, full' --like my-model.yaml --text corpus/ --out runs/mixed --resume",
     ),
 )
 @click.argument("spec")

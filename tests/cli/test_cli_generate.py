@@ -174,7 +174,7 @@ def test_examples_of_train_follow_each_other(run: Run, texts: Path) -> None:
     texts.rename(texts.with_name("corpus"))
     Path("s.yaml").rename("my-model.yaml")
     small = ("--steps", "1", "--context", "32", "--set", "layers=1", "--set", "vocab_size=370")
-    extra = {"pocket-mistral": small, "my-model.yaml": small[:4]}
+    extra = {"pocket-mistral": small, "swa×3, full": small[:4]}
     lines = [shlex.split(example) for example in verb.examples]
 
     assert [0, 0, 0] == [run(*line, *(() if "--resume" in line else extra[line[1]])).code for line in lines]
