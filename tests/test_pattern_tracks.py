@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from composer.pattern import Tracks, fill, parse, read_tracks
+from composer.pattern import Tracks, fill, parse, read_tracks, shortest
 from composer.source import read_document
 
 from .test_pattern import plain
@@ -80,3 +82,20 @@ def test_words_of_a_track_know_their_place() -> None:
     ffn = read_tracks(document.data["pattern"], document).patterns["ffn"]
     places = [ffn.place(word) for word in ffn.words()]
     assert [(4, 5, 1), (5, 5, 1), (5, 8, 2)] == [(p.line, p.column, p.width) for p in places if p]
+
+
+WORDS = st.lists(st.sampled_from(["a", "b+g", "c"]), min_size=1, max_size=6)
+
+
+@given(WORDS, WORDS, WORDS, st.integers(1, 40))
+def test_layers_are_those_of_each_track(
+    first: list[str], second: list[str], last: list[str], more: int
+) -> None:
+    """Layer i has the i-th word of every track, which begins anew at its end or repeats one part to the end."""
+    layers = max(len(first), len(second), len(last)) + more
+    third = [*last, *["d"] * (layers - len(last))]
+    tracks = read_tracks({"mixer": first, "ffn": shortest(second), "third": f"{shortest(last)}, (d)×rest"})
+
+    assert [
+        "/".join((first[i % len(first)], second[i % len(second)], third[i])) for i in range(layers)
+    ] == zipped(tracks, layers, cut=True)
