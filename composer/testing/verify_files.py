@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from composer.errors import ComposerError, WeightsError
+from composer.errors import ComposerError
 from composer.nn import Model
 from composer.store import load, save
 
@@ -35,7 +35,7 @@ def saved_row(subject: Subject, folder: Path, layout: Layout) -> Row:
     subject.progress(check)
     try:
         save(subject.model, folder, layout=layout)
-    except WeightsError as error:  # no family, or one that cannot say this
+    except ComposerError as error:  # no family, or one that cannot say this
         first = error.problems[0]
         return unchecked(check, COMPARED, f"{first.path}: {first.message}" if first.path else first.message)
     try:
