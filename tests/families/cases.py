@@ -180,10 +180,11 @@ def llama(draw: Draw, prompt: int) -> Config:
 
 
 def gemma2(draw: Draw, prompt: int) -> Config:
-    layers = draw.randint(1, 5)
+    layers, heads = draw.randint(1, 5), attention(draw)
     kinds = ["full_attention", "sliding_attention"]
     return {
-        **attention(draw),
+        **heads,
+        "hidden_size": heads["num_attention_heads"] * draw.choice([4, 8]),
         "num_hidden_layers": layers,
         "tie_word_embeddings": True,
         "hidden_activation": draw.choice(["gelu_pytorch_tanh", "gelu", "silu"]),
