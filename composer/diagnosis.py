@@ -9,7 +9,7 @@ from .errors import Problem, SpecError
 from .origins import Origins
 from .plugins import Catalog
 from .reading import spec_from
-from .resolving import Resolver
+from .resolving import resolve
 
 # What stands in for a part of a spec that cannot be used; nothing is concluded from it.
 _STAND_IN = {
@@ -34,7 +34,7 @@ def further_problems(
     rest = {key: value for key, value in data.items() if key not in wrong}
     try:
         spec = spec_from({**_STAND_IN, "pattern": "?", **rest}, origins)
-        Resolver(spec, catalog).plan("base")
+        resolve(spec, catalog, head="base")
     except SpecError as error:
         found = [problem for problem in error.problems if _SURE.fullmatch(problem.code)]
         return [

@@ -214,7 +214,7 @@ def test_a_missing_key_without_a_default() -> None:
     """A family without defaults says which key it needs, and for what."""
     known = families()["mistral"]
     text = Path(known.document.name).read_text(encoding="utf-8").replace("  vocab_size: 32000\n", "")
-    names = ("config-keys", "rotary", "decoder-weights")
+    names = ("config-keys", "rotary", "decoder-weights", "heads")
     family = Family(
         read_document(text, "f.yaml"), {name: read_document("ignored: {}", "k.yaml") for name in names}
     )

@@ -94,7 +94,7 @@ def test_our_own_layout() -> None:
 def test_published_names_of_a_whole_model() -> None:
     """The map is one to one on the 291 tensors of Mistral-7B, and covers every one of them."""
     plan = composer.resolve(composer.read_spec("mistral-7b-v0.1"))
-    rows = expand_rows(family_named("mistral").weights, plan.parameters())
+    rows = expand_rows(family_named("mistral").weights_of(plan), plan.parameters())
     theirs = [row.theirs[0] for row in rows]
 
     assert 291 == len(rows) == len(set(theirs))

@@ -48,6 +48,13 @@ class Shared(Frozen):
     )
 
 
+class HeadClass(Frozen):
+    """A class of the transformers library that calls the model inside it otherwise than the others do."""
+
+    name: str = Field(alias="class", description="The class.")
+    prefix: str = Field(description="What stands in its checkpoints for the family's prefix.")
+
+
 class FamilyFile(Shared):
     """A family as written.  Expressions read `c` (the configuration) or `p` (the plan), and named ones."""
 
@@ -62,7 +69,7 @@ class FamilyFile(Shared):
     config: dict[str, Any] = Field(
         description="The configuration; strings that begin with '= ' are expressions."
     )
-    heads: dict[HeadKind, str] = Field(
+    heads: dict[HeadKind, str | HeadClass] = Field(
         default={}, description="The class of the transformers library for each head that it has."
     )
     prefix: str = Field(default="", description="What the names of a checkpoint without a head lack.")
@@ -113,7 +120,20 @@ class Family:
 
     def weights_of(self, plan: Plan) -> WeightMap:
         """The weight map for the model of a plan."""
-        return replace(self.weights, frame=frame_of(plan))
+        weights = replace(self.weights, frame=frame_of(plan))
+        own = self.prefix_of(plan.head.kind)
+        others = dict.fromkeys(prefix for kind in self.file.heads if (prefix := self.prefix_of(kind)) != own)
+        return replace(weights.renamed(own), others=(*others,))
+
+    def head_class(self, kind: HeadKind) -> str | None:
+        """The class of the transformers library for a head; None where it has none."""
+        found = self.file.heads.get(kind)
+        return found.name if isinstance(found, HeadClass) else found
+
+    def prefix_of(self, kind: HeadKind) -> str:
+        """What the names of the model begin with in a checkpoint with this head."""
+        found = self.file.heads.get(kind)
+        return found.prefix if isinstance(found, HeadClass) else self.file.prefix
 
     def _reads(self, name: str) -> set[str]:
         """Every K that the family reads as `name.K` when it makes a spec."""

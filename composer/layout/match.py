@@ -24,9 +24,9 @@ class Match:
     unused: list[str] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict, compare=False)
 
-    def take(self, ours: str, row: Row, theirs: list[str], stored: Container[str]) -> bool:
+    def take(self, ours: str, row: Row, stored: Container[str]) -> bool:
         """Fill a parameter from the first tensor of a row that is there; the others must be equal to it."""
-        present = [name for name in theirs if name in stored]
+        present = [name for name in row.theirs if name in stored]
         if present:
             first = self.filled.setdefault(ours, present[0])
             self.rows.setdefault(ours, row)
@@ -45,19 +45,20 @@ def match_names(
     Raises `WeightsError` E532 as `expand_rows` does.
     """
     stored, match = dict.fromkeys(names), Match()
-    bare = not any(name.startswith(weights.prefix) for name in stored)
-    cut = weights.prefix if bare else ""
+    prefix = next((p for p in (weights.prefix, *weights.others) if any(n.startswith(p) for n in stored)), "")
+    if prefix != weights.prefix:
+        weights = weights.renamed(prefix)
     rows = rows_by_name(weights, (ours for ours in parameters if whole or not of_head(ours)))
     for ours, choices in rows.items():
-        any(match.take(ours, row, _cut(row.theirs, cut), stored) for row in choices)
-    skipped, heads = _cut(weights.ignore, cut), list[str]()
+        any(match.take(ours, row, stored) for row in choices)
+    skipped, heads = [*weights.ignore], list[str]()
     for row in weights.rows:
         if not whole and of_head(row.ours):
-            heads += _cut(row.theirs, cut)
+            heads += row.theirs
         elif row.tied in rows and row.ours not in rows:
-            match.take(str(row.tied), replace(row, op=None), _cut(row.theirs, cut), stored)
+            match.take(str(row.tied), replace(row, op=None), stored)
     match.equal[:] = dict.fromkeys(match.equal)
-    lost = (_cut(rows[ours][0].theirs, cut)[0] for ours in rows if ours not in match.filled)
+    lost = (rows[ours][0].theirs[0] for ours in rows if ours not in match.filled)
     match.missing.extend(dict.fromkeys(lost))
     used = {*match.filled.values(), *(other for _, other in match.equal)}
     left = [name for name in stored if name not in used and not _fits(name, skipped)]
@@ -73,7 +74,3 @@ def of_head(ours: str) -> bool:
 
 def _fits(name: str, patterns: Iterable[str]) -> bool:
     return any(numbers_in(pattern, name) is not None for pattern in patterns)
-
-
-def _cut(names: Iterable[str], prefix: str) -> list[str]:
-    return [name.removeprefix(prefix) for name in names]

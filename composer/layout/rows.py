@@ -79,13 +79,23 @@ def _names(pattern: str, numbers: Mapping[str, str], layers: Iterable[int]) -> I
 class WeightMap:
     """The tensor names of one family: rows with variables, names to skip, a prefix that may be absent.
 
-    `frame` is what the rows may ask of the plan they are expanded for.
+    `others` are prefixes that may stand in its place.  `frame` is what the rows may ask of the plan they are
+    expanded for.
     """
 
     rows: tuple[Row, ...]
     ignore: tuple[str, ...] = ()
     prefix: str = ""
     frame: Frame = Frame()
+    others: tuple[str, ...] = ()
+
+    def renamed(self, prefix: str) -> WeightMap:
+        """The same names behind another prefix."""
+        if prefix == self.prefix:
+            return self
+        rows = (replace(row, theirs=(*behind(row.theirs, self.prefix, prefix),)) for row in self.rows)
+        ignore = behind(self.ignore, self.prefix, prefix)
+        return replace(self, rows=(*rows,), ignore=(*ignore,), prefix=prefix)
 
     def rows_of(self, name: str) -> list[Row]:
         """Every row that holds for a parameter, its variables filled in, the one to save by first."""
@@ -102,6 +112,11 @@ class WeightMap:
         for row in self.rows:
             groups.setdefault(outline(row.ours), []).append(row)
         return groups
+
+
+def behind(names: Iterable[str], prefix: str, other: str) -> list[str]:
+    """`names` with `other` where they begin with `prefix`."""
+    return [other + name.removeprefix(prefix) if name.startswith(prefix) else name for name in names]
 
 
 def own_names(parameters: Iterable[str]) -> WeightMap:

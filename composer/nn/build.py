@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -35,13 +37,21 @@ def build(
     if device.type == "meta":
         return model
     generator = None if seed is None else torch.Generator(device).manual_seed(seed)
-    for name, param in plan.parameters().items():
-        tensor = torch.empty(param.shape, device=device, dtype=stored(param, dtype))
-        place(model, name, draw(tensor, plan.init[param.init], generator))
+    draw_parameters(model, plan.parameters(), device, generator)
     if plan.embedding.padding is not None:
         with torch.no_grad():
             model.embed.weight[plan.embedding.padding] = 0
     return model
+
+
+def draw_parameters(
+    model: Model, parameters: Mapping[str, Param], device: torch.device, generator: torch.Generator | None
+) -> None:
+    """Allocate parameters of a model and draw them as its plan says."""
+    for name, param in parameters.items():
+        dtype = model.get_parameter(name).dtype
+        tensor = torch.empty(param.shape, device=device, dtype=dtype)
+        place(model, name, draw(tensor, model.plan.init[param.init], generator))
 
 
 def outline(plan: Plan, dtype: torch.dtype) -> Model:

@@ -355,6 +355,9 @@ def test_a_folder_without_a_head(tmp_path: Path) -> None:
     """E511 says how it loads."""
     spec = composer.read_spec("pocket-mistral", set=["layers=2", "head={tied: false}"])
     composer.save(composer.build(composer.resolve(spec, head="base"), seed=0), tmp_path / "m")
+    file = tmp_path / "m" / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**config, "architectures": ["MistralForCausalLM"]}), encoding="utf-8")
     said = refused(lambda: composer.load(tmp_path / "m"), tmp_path)
     hint = 'a model without a head loads with head="base"'
     assert f"F/m: this tensor is missing: lm_head.weight [E511]\n   hint: {hint}" == said
