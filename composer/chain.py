@@ -172,12 +172,16 @@ class Chain:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One slot of the expanded pattern: the host chain, and guests whose outputs join what it first reads."""
+    """One slot of the expanded pattern: the host chain, and guests whose outputs join what its word reads.
+
+    `joins` are the branches of the host that guests join where that is not the first.
+    """
 
     index: int
     word: str
     host: Chain
     guests: Mapping[str, Chain] = field(default_factory=dict)
+    joins: Mapping[str, int] = field(default_factory=dict)
 
     def chains(self) -> Iterator[tuple[str, Chain]]:
         """Every chain with its prefix inside the layer: the host, then the guests."""

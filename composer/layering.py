@@ -34,7 +34,8 @@ class Layers(Entries):
         """One layer, with its guests; nothing is said of a block that it does not have."""
         words = row.values()
         guests = {guest.name: self.guest(guest, choices) for word in words for guest in word.guests}
-        layer = LayerPlan(index, "/".join(word.name for word in words), self.host(row, choices), guests)
+        host, name = self.host(row, choices), "/".join(word.name for word in words)
+        layer = LayerPlan(index, name, host, guests, dict(joins(row, host)))
         self.check_guests(row, layer)
         here = dict.fromkeys(mixer.word for _, mixer in layer.mixers())
         for name in choices if not self.problems else ():
@@ -275,6 +276,14 @@ class Layers(Entries):
         if base is None or self.kind_of(base) not in self.catalog:
             return Settled()
         return self.settle(base, {} if special else self.final(base), site)
+
+
+def joins(row: Row, host: Chain) -> Iterator[tuple[str, int]]:
+    """The branch that mixes the word of each guest, where it is not the first of the layer."""
+    found = {mixer.path: number for number, branch in enumerate(host.branches) for mixer in branch.mixers}
+    for track, word in row.items():
+        if number := found.get(track, 0):
+            yield from ((guest.name, number) for guest in word.guests)
 
 
 def places_of(mixers: Iterable[MixerPlan], bare: bool) -> Iterator[tuple[str, Where]]:

@@ -73,13 +73,14 @@ def test_rest_fills_the_layers() -> None:
 
 
 def test_guests_ride_in_any_track() -> None:
-    """A guest rides on the layer of its word; arguments are those of the block that has them."""
+    """A guest joins the branch of its word; arguments are those of the block that has them."""
     plan = resolved(
         {"mixer": "a, b+shared-attn", "ffn": "mlp(intermediate_size=4)×3+swa(intermediate_size=5), moe"}
     )
     sizes = [intermediate_sizes(layer) for layer in plan.layers]
 
     assert [[], ["shared-attn"], ["swa"], ["shared-attn"]] == [[*layer.guests] for layer in plan.layers]
+    assert [{}, {}, {"swa": 1}, {}] == [layer.joins for layer in plan.layers]
     assert {"a": 8, "mlp": 4, "swa": 5} == sizes[2]
     assert {"b": 8, "moe": 8, "shared-attn": 8} == sizes[3]
 

@@ -76,6 +76,7 @@ def layer_data(run: Run) -> dict[str, Any]:
             if layer.guests
             else {}
         ),
+        **({"joins": dict(layer.joins)} if layer.joins else {}),
         **use_data(layer.host),
         "parameters": {name: tensor(param) for name, param in layer.parameters()},
         "remembers": {path: memory(slot) for path, slot in layer.slots().items()},

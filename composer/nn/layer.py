@@ -28,6 +28,8 @@ Memory = KeyValues | States
 Slots = Mapping[str, Memory]
 Adapters = Mapping[str, tuple[Adapter, ...]]
 Shared = Mapping[str, nn.Module]
+Guests = Callable[[int, Tensor], Tensor | None]
+"""What joins the stream that a branch reads, by the branch's number."""
 NONE: Adapters = {}
 
 
@@ -142,11 +144,11 @@ class ChainModule(nn.Module):
             if mixer.trunk is None:
                 self.add_module(mixer.path, built(mixer))
 
-    def run(self, stream: Tensor, use: Use, guests: Tensor | None = None) -> Tensor:
-        """(B, T, W) through every branch; `guests` join what the first branch reads, and only that."""
-        for branch in self.branches:
-            out = self._mix(branch, stream if guests is None else stream + guests, use)
-            guests = None
+    def run(self, stream: Tensor, use: Use, guests: Guests | None = None) -> Tensor:
+        """(B, T, W) through every branch; `guests` join what a branch reads, and not the stream."""
+        for number, branch in enumerate(self.branches):
+            joined = guests(number, stream) if guests else None
+            out = self._mix(branch, stream if joined is None else stream + joined, use)
             stream = out if branch.residual == 0 else scaled(stream, branch.residual) + out
             if branch.after:
                 stream = real(self._norm(branch, "-after", stream), use.step)
@@ -212,7 +214,7 @@ class ChainUse(ChainModule):
         slots: Slots,
         record: Record | None,
         shared: Shared,
-        guests: Tensor | None = None,
+        guests: Guests | None = None,
     ) -> Tensor:
         """(B, T, W) through the chain, its own or the shared one, as this use."""
         use = Use(step, slots, record, shared, self._adapted)
@@ -238,26 +240,32 @@ class Guest(ChainUse):
 
 
 class Layer(ChainUse):
-    """One layer: the host chain, and guests whose summed outputs join what the host first reads."""
+    """One layer: the host chain, and guests whose summed outputs join what a branch of the host reads."""
 
     def __init__(self, layer: LayerPlan) -> None:
         super().__init__(layer.host)
-        self.guests = tuple(layer.guests)
+        self.guests: dict[int, tuple[str, ...]] = {}
         for name, chain in layer.guests.items():
             self.add_module(name, Guest(chain))
+            branch = layer.joins.get(name, 0)
+            self.guests[branch] = (*self.guests.get(branch, ()), name)
 
     def forward(
         self, stream: Tensor, step: Step, slots: Slots, record: Record | None, shared: Shared
     ) -> Tensor:
         """(B, T, D) to (B, T, D)."""
-        joined: Tensor | None = None
-        for name in self.guests:
-            inner = {
-                path[len(name) + 1 :]: slot for path, slot in slots.items() if path.startswith(f"{name}.")
-            }
-            out = self.child(name)(stream, step, inner, record, shared)
-            joined = out if joined is None else joined + out
-        return self._used(stream, step, slots, record, shared, joined)
+
+        def guests(branch: int, stream: Tensor) -> Tensor | None:
+            joined: Tensor | None = None
+            for name in self.guests.get(branch, ()):
+                inner = {
+                    path[len(name) + 1 :]: slot for path, slot in slots.items() if path.startswith(f"{name}.")
+                }
+                out = self.child(name)(stream, step, inner, record, shared)
+                joined = out if joined is None else joined + out
+            return joined
+
+        return self._used(stream, step, slots, record, shared, guests if self.guests else None)
 
 
 def built(mixer: MixerPlan) -> nn.Module:

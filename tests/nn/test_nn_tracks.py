@@ -26,3 +26,28 @@ def test_tracks_run_like_blocks_of_the_layer() -> None:
     assert [*other.plan.parameters()] == [name for name, _ in other.named_parameters()]
     assert torch.equal(one(ids).logits, other(ids).logits)
     assert "full/mlp" == other.plan.layers[0].word
+
+
+def test_guests_join_what_their_word_reads() -> None:
+    """A guest of the second track reads the stream in front of its branch and joins only what that reads."""
+    guest = "\n  guest: {extends: mlp}\noverrides:"
+    spec = composer.read_spec(TRACKS.replace("ffn: mlp", "ffn: mlp+guest").replace("\noverrides:", guest))
+    model = composer.build(composer.resolve(spec, head="base")).eval()
+    layer = model.layers[0]
+    seen: dict[str, torch.Tensor] = {}
+    for name in ("mixer", "ffn", "guest"):
+        layer.get_submodule(name).register_forward_hook(
+            lambda _m, _x, out, name=name: seen.update({name: out})
+        )
+    for name in ("mixer", "ffn"):
+        layer.norms[name].register_forward_pre_hook(
+            lambda _m, x, name=name: seen.update({f"to {name}": x[0]})
+        )
+    ids = torch.arange(6)[None]
+    with torch.no_grad():
+        hidden = model(ids, output_hidden_states=True).hidden_states
+
+    assert {"guest": 1} == model.plan.layers[0].joins
+    assert torch.equal(hidden[0], seen["to mixer"])
+    assert torch.equal(hidden[0] + seen["mixer"] + seen["guest"], seen["to ffn"])
+    assert torch.equal(hidden[0] + seen["mixer"] + seen["ffn"], hidden[1])
