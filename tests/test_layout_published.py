@@ -175,3 +175,13 @@ def test_layer_types_that_cannot_be(family: str, change: dict[str, Any], message
     config = {**drawn(family, 0), "num_hidden_layers": 2, **change}
     with pytest.raises(WeightsError, match=message):
         planned(config)
+
+
+def test_padding_of_texts_alone() -> None:
+    """A model whose table trains every row can be written, whatever token pads texts; so can an older -1."""
+    spec = composer.read_spec("llama-3.2-1b")
+    padded = spec.model_copy(update={"generation": {**spec.generation, "pad_token_id": 7}})
+    config = export_config(composer.resolve(padded), family_named("llama"))
+
+    assert 7 == config["pad_token_id"]
+    assert (7, None) == tuple(planned({**config, "pad_token_id": pad}).embedding.padding for pad in (7, -1))
