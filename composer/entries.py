@@ -105,30 +105,35 @@ class Entries:
                 self.no_options(name, key, ("final", name, key))
 
     def check_tracks(self) -> None:
-        """A track has a name that a branch can mix and no block has."""
+        """A track has a name that no block has and that a branch mixes."""
+        mixed = self.mixed()
         for name in self.spec.pattern if isinstance(self.spec.pattern, dict) else ():
             path: Path = ("pattern", name)
             if name in self.spec.blocks:
                 message = f"{name!r} is a block, and a track needs a name of its own"
-                self.report(
-                    "E345", message, path, "call it ffn, or whatever its words do in a layer", key=True
-                )
-            elif name != "mixer":
-                self.check_name(name, path, "track")
+                hint = "call it ffn, or whatever its words do in a layer"
+                self.report("E345", message, path, hint, key=True)
+            elif name != "mixer" and not self.check_name(name, path, "track"):
+                continue
+            elif name not in mixed and len(self.spec.tracks) > 1:
+                message = f"no branch of the layer mixes the track {name!r}, so its words stand nowhere"
+                hint = did_you_mean(name, mixed) or f"write mix: {name} in one branch"
+                self.report("E336", message, path, hint, key=True)
+
+    def mixed(self) -> set[str]:
+        """What the branches of the spec's layer mix."""
+        return {mix for branch in self.spec.layer or () for mix in branch.mixes} or {"mixer"}
 
     def check_mixer(self, rows: Sequence[Row]) -> None:
-        """The spec's layer has a place for the words of each track that have no branches of their own."""
-        mixed = {mix for branch in self.spec.layer or () for mix in branch.mixes} or {"mixer"}
-        for track in self.spec.tracks:
-            words = dict.fromkeys(row[track].name for row in rows) if track not in mixed else ()
-            for name in words:
-                if name in self.spec.blocks and not self.spec.blocks[name].branches:
-                    message = (
-                        f"no branch of the layer mixes `{track}`, so the pattern's {name!r} stands nowhere"
-                    )
-                    hint = f"write mix: {track} in one branch"
-                    self.report("E336", message, ("layer",), hint, key=True)
-                    break
+        """The spec's layer has a place for the words of a lone track that have no branches of their own."""
+        (track, *others), mixed = self.spec.tracks, self.mixed()
+        if others or track in mixed:
+            return
+        for name in dict.fromkeys(row[track].name for row in rows):
+            if name in self.spec.blocks and not self.spec.blocks[name].branches:
+                message = f"no branch of the layer mixes `{track}`, so the pattern's {name!r} stands nowhere"
+                self.report("E336", message, ("layer",), f"write mix: {track} in one branch", key=True)
+                return
 
     def check_extent(self, rows: Sequence[Row]) -> bool:
         """Whether so many layers of so many blocks can be decided in no time; reports it otherwise."""
@@ -156,13 +161,16 @@ class Entries:
                 total += max(1, sum(len(branch.mixes) for branch in branches)) + len(each.arguments)
         return total
 
-    def check_name(self, name: str, path: Path, what: str = "block") -> None:
+    def check_name(self, name: str, path: Path, what: str = "block") -> bool:
         """The name of a block can stand in a pattern, that of a track in a branch."""
         if name in TAKEN or RESERVED.fullmatch(name):
             self.report("E319", f"{name!r} is reserved", path, "choose another name", key=True)
         elif not NAME.fullmatch(name):
             hint = "names are letters, digits and '_', with '-' between them: shared-attn"
             self.report("E319", f"{name!r} cannot be the name of a {what}", path, hint, key=True)
+        else:
+            return True
+        return False
 
     def known(self, name: str, path: Path, *also: str, key: bool = False) -> bool:
         """Whether the spec has a block of that name; reports it otherwise."""
