@@ -18,3 +18,4 @@ check:
 
 docs:
 	$(PYTHON) docs/make_models.py
+	$(PYTHON) docs/make_families.py

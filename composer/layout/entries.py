@@ -31,14 +31,14 @@ class OpEntry(Frozen):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if len(self.model_fields_set) != 1:
+        if len(self.model_dump(exclude_none=True)) != 1:
             raise ValueError("name one operation")
         return self
 
     def op(self) -> Op:
         """The operation."""
-        (name,) = self.model_fields_set
-        return Op(cast(OpName, name), getattr(self, name))
+        ((name, number),) = self.model_dump(exclude_none=True).items()
+        return Op(cast(OpName, name), number)
 
 
 class RowEntry(Frozen):
@@ -60,6 +60,12 @@ class RowEntry(Frozen):
     )
     when: WhenEntry = Field(default=WhenEntry(), description="Where the row holds.")
 
+    @model_validator(mode="after")
+    def _parts(self) -> Self:
+        if self.split and self.each:
+            raise ValueError("parts that have tensors of their own cannot lie in one: give 'split' or 'each'")
+        return self
+
     def rows(self, ours: str) -> Iterator[Row]:
         """One row for each part."""
         names = [self.names] if isinstance(self.names, str) else self.names
@@ -72,6 +78,19 @@ class RowEntry(Frozen):
 
 
 Entry = str | RowEntry | list[RowEntry]
+"""A name alone, a row, or several of which the first that holds is taken."""
+
+
+def check_parts(weights: dict[str, Entry]) -> dict[str, Entry]:
+    """The same rows.  Raises ValueError where parts are listed and the key has no place for them, or none are."""
+    for ours, entry in weights.items():
+        rows = [] if isinstance(entry, str) else entry if isinstance(entry, list) else [entry]
+        listed = [bool(row.split or row.each) for row in rows] or [False]
+        if not all(each == ("{part}" in ours) for each in listed):
+            raise ValueError(
+                f"{ours!r}: '{{part}}' in our name and 'split' or 'each' in its rows go together"
+            )
+    return weights
 
 
 def rows_of(ours: str, entry: Entry) -> Iterator[Row]:

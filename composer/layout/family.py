@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from ..block import Frozen
 from ..errors import Problem, SpecError, did_you_mean, fail
 from ..plan import HeadKind, Plan
 from ..shipped import specs_folder
 from ..source import Document, problems_of, read_file
-from .entries import Entry, rows_of
+from .entries import Entry, check_parts, rows_of
 from .expressions import Expression, parse_expression
 from .frame import frame_of
 from .originals import Files
@@ -39,7 +39,7 @@ class Shared(Frozen):
     parts: dict[str, Any] = Field(
         default={}, description="Templates that `spec` and `config` name: '= parts.NAME' stands for NAME's."
     )
-    weights: dict[str, Entry] = Field(
+    weights: Annotated[dict[str, Entry], AfterValidator(check_parts)] = Field(
         default={},
         description="Our parameter names to those of a checkpoint; of several rows the first that holds.",
     )
