@@ -14,9 +14,11 @@ from composer.errors import UsageError, fail
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from composer.plan import Plan
+    from composer.plan import HeadKind
+    from composer.spec import Spec
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
+HEADS = ("base", "causal-lm", "sequence-classification", "token-classification", "question-answering")
 GIGABYTE = 10**9
 
 
@@ -45,6 +47,9 @@ GIGABYTE = 10**9
     help="Type in which it is computed and compared.",
 )  # fmt: skip
 @like_option
+@click.option(
+    "--head", type=click.Choice(HEADS), help="What sits on the stream; by default what the folder names."
+)
 @set_option
 @json_option
 def verb(
@@ -54,6 +59,7 @@ def verb(
     seed: int,
     dtype: str,
     like: str | None,
+    head: HeadKind | None,
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -76,6 +82,7 @@ def verb(
         dtype=KNOWN[dtype],
         tokens=tokens,
         seed=seed,
+        head=head,
         limit=None if limit is None else int(limit * GIGABYTE),
         progress=lambda text: output.talk(f"… {text}"),
     )
@@ -86,17 +93,19 @@ def verb(
     return 1 if found.count("WRONG") else 0
 
 
-def subject(what: str, assignments: tuple[str, ...], like: str | None = None) -> Plan | Path:
-    """A folder with weights, else the plan of a spec; assignments ask for the spec.  Raises UsageError E909."""
-    from composer.cli.models import read_model
+def subject(what: str, assignments: tuple[str, ...], like: str | None) -> Spec | Path:
+    """A folder with weights, else a spec; assignments ask for the spec.  Raises UsageError E909."""
+    from composer.cli.models import spec_like, spec_of
     from composer.testing.verifying import weights_folder
 
-    folder = None if like else weights_folder(what)
+    if like is not None:
+        return spec_like(what, like, assignments)
+    folder = weights_folder(what)
     if folder is None:
-        return read_model(what, assignments, like)
+        return spec_of(what, assignments)
     if not assignments:
         return folder
     if str(folder) == what:
         hint = "verify the folder as it is, or the spec with --set"
         fail(UsageError, "E909", f"--set changes a spec, and {what} is a checkpoint folder", hint=hint)
-    return read_model(what, assignments)
+    return spec_of(what, assignments)

@@ -90,11 +90,11 @@ def weights(subject: Subject) -> Row:
         return Row(check, compared, "WRONG", subject.damage)
     if subject.model is None:
         return unchecked(check, compared, subject.missing)
-    tensors = dict(subject.model.named_parameters())
+    tensors, loading = dict(subject.model.named_parameters()), subject.model.loading
     names = [f"{name} was not filled" for name, tensor in tensors.items() if tensor.is_meta]
     names += [
         f"{name} is not finite" for name, tensor in tensors.items() if not bool(tensor.isfinite().all())
     ]
-    return counted(
-        check, f"the tensors of the folder with {len(subject.plan.parameters()):,} parameters", names
-    )
+    names += [f"{name} is not there and was drawn" for name in (loading.new if loading else ())]
+    names += [f"{name} is not used" for name in (loading.unused if loading else ())]
+    return counted(check, f"the tensors of the folder with {len(tensors):,} parameters", names)

@@ -39,10 +39,7 @@ def saved_row(subject: Subject, folder: Path, layout: Layout) -> Row:
         first = error.problems[0]
         return unchecked(check, COMPARED, f"{first.path}: {first.message}" if first.path else first.message)
     try:
-        own = layout == "composer"
-        again = load(
-            folder, spec=subject.plan if own else None, head=subject.plan.head.kind, dtype=subject.dtype
-        )
+        again = load(folder, spec=subject.plan if layout == "composer" else None, dtype=subject.dtype)
         return same(subject, subject.model, again, check)
     except Exception as error:
         problem = error.problems[0].message if isinstance(error, ComposerError) else first_line(error)

@@ -26,6 +26,8 @@ CLASSES = {
     "base": "AutoModel",
     "causal-lm": "AutoModelForCausalLM",
     "token-classification": "AutoModelForTokenClassification",
+    "sequence-classification": "AutoModelForSequenceClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
 }
 SINGLES = 16  # tokens that are fed one by one to see how far its cache leads away
 DIVIDED = 1e-3  # where its own ways are further apart than this, they do not compute the same
@@ -37,8 +39,6 @@ def other_row(subject: Subject, folder: Path | None, why: str) -> Row:
     reason = reason or subject.short_of(subject.needs + subject.weight_bytes)
     if importlib.util.find_spec("transformers") is None:
         reason = "transformers is not installed"
-    elif not reason and subject.plan.head.kind not in CLASSES:
-        reason = f"the head {subject.plan.head.kind!r} is not compared"
     if reason or subject.model is None or folder is None:
         return unchecked(CHECK, COMPARED, reason)
     subject.progress(CHECK)
@@ -97,7 +97,7 @@ def compared(subject: Subject, ours: Sequences, theirs: Library) -> Row:
     if loose:
         return counted(CHECK, f"tensors of the folder with those of transformers {version}", loose)
     expected = call(model, ours.text)
-    stepped = tried(lambda: stepwise(model, ours.text))
+    stepped = tried(lambda: stepwise(model, ours.text)) if ours.whole is ours.model else None
     fused = tried(lambda: call(theirs.model("sdpa")[0], ours.text))
     ways = {"at once": expected} | ({} if stepped is None else {"one by one": stepped})
     return nearest(
@@ -105,9 +105,10 @@ def compared(subject: Subject, ours: Sequences, theirs: Library) -> Row:
     )
 
 
+@torch.no_grad()
 def nearest(ours: Sequences, ways: dict[str, Tensor], kernels: float, what: str) -> Row:
     """Our logits against each way of theirs."""
-    found = {way: apart(ours.run(ours.text), logits) for way, logits in ways.items()}
+    found = {way: apart(scores(ours.whole(ours.text)), logits) for way, logits in ways.items()}
     expected = ways["at once"]
     spread = max(apart(logits, expected) for logits in ways.values())
     floor = max(FLOOR, 4 * torch.finfo(ours.subject.dtype).eps)
@@ -121,9 +122,8 @@ def nearest(ours: Sequences, ways: dict[str, Tensor], kernels: float, what: str)
 
 @torch.no_grad()
 def call(model: Any, ids: Tensor, **more: Any) -> Tensor:
-    """Logits, or the stream of a model without a head."""
-    out = model(ids, **{"use_cache": False, **more})
-    return out.logits if "logits" in out else out.last_hidden_state
+    """What the model makes of a text without a cache."""
+    return scores(model(ids, **{"use_cache": False, **more}))
 
 
 @torch.no_grad()
@@ -134,8 +134,15 @@ def stepwise(model: Any, ids: Tensor) -> Tensor:
     for part in (ids[:, :first], *ids[:, first:].split(1, 1)):
         out = model(part, past_key_values=cache, use_cache=True)
         cache = out.past_key_values
-        parts.append(out.logits if "logits" in out else out.last_hidden_state)
+        parts.append(scores(out))
     return torch.cat(parts, 1)
+
+
+def scores(out: Any) -> Tensor:
+    """The result of a call by whatever head: logits, those of starts and ends, or the stream without a head."""
+    found = [getattr(out, name, None) for name in ("logits", "start_logits", "end_logits")]
+    named = [each for each in found if each is not None]
+    return torch.cat(named, -1) if named else out.last_hidden_state
 
 
 def tried(make: Callable[[], Tensor]) -> Tensor | None:

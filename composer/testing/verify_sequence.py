@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from composer.errors import ComposerError
-from composer.nn import HybridCache, Model
+from composer.nn import HybridCache, Model, build
+from composer.nn.build import place
 from composer.nn.states import States
+from composer.plan import HeadPlan
 
 from .bench import first_line
 from .verify_rows import Row, judged, unchecked
@@ -23,7 +26,7 @@ from .verify_subject import ROWS, Subject, longest_window, stretched
 FLOOR = 1e-5
 MOST = 1e-3  # the two kernels may not excuse more than this in float32
 PIECE = 64
-PER_TOKEN = ("causal-lm", "token-classification")
+EACH_TOKEN = ("base", "causal-lm", "token-classification")
 GROWTH = 8.0  # times that a state may grow from one half of a long text to the other
 
 
@@ -31,23 +34,27 @@ class Sequences:
     """The calls that are compared, all over the same random text."""
 
     def __init__(self, subject: Subject, model: Model) -> None:
-        self.subject, self.model = subject, model
+        self.subject, self.whole = subject, model
+        self.model = model if model.plan.head.kind in EACH_TOKEN else body(model)
         self.tokens = subject.tokens
         self.ids = subject.ids(ROWS, subject.room)
         self.draw = random.Random(subject.seed)
 
+    def cache(self, rows: int) -> HybridCache:
+        """A cache with room for every text that is fed here; told ahead, for ropes that depend on it."""
+        return self.model.new_cache(rows, max_length=self.subject.room)
+
     @torch.no_grad()
     def run(self, ids: Tensor, cache: HybridCache | None = None, **call: Tensor) -> Tensor:
         """(B, T, V): the logits of each token, or the last stream of a model that makes none of each."""
-        stream = self.model.plan.head.kind not in PER_TOKEN
-        out = self.model(ids, past_key_values=cache, output_hidden_states=stream, **call)
-        found = out.last_hidden_state if stream else out.logits
+        out = self.model(ids, past_key_values=cache, **call)
+        found = out.last_hidden_state if out.logits is None else out.logits
         assert found is not None
         return found
 
     def fed(self, ids: Tensor, sizes: Sequence[int], cache: HybridCache | None = None) -> Tensor:
         """The same in calls of these sizes, over a cache."""
-        cache = cache or self.subject.cache(len(ids))
+        cache = cache or self.cache(len(ids))
         return torch.cat([self.run(part, cache) for part in ids.split(list(sizes), 1)], 1)
 
     @cached_property
@@ -84,6 +91,15 @@ class Sequences:
         """Random sizes that add up to the text."""
         cuts = sorted(self.draw.sample(range(1, self.tokens), min(self.tokens - 1, self.draw.randint(1, 7))))
         return [b - a for a, b in zip([0, *cuts], [*cuts, self.tokens], strict=True)]
+
+
+def body(model: Model) -> Model:
+    """The same weights without a head that answers once a row."""
+    plan = replace(model.plan, head=HeadPlan("base", tied=model.plan.head.tied, bias=False))
+    bare, tensors = build(plan, device="meta", dtype=model.dtype), dict(model.named_parameters())
+    for name in plan.parameters():
+        place(bare, name, tensors[name])
+    return bare
 
 
 def apart(actual: Tensor, expected: Tensor) -> float:
@@ -174,7 +190,7 @@ def padding(s: Sequences, left: bool) -> Iterator[Row]:
     spans = [slice(tokens - n, tokens) if left else slice(0, n) for n in lengths]
     for b, (span, n) in enumerate(zip(spans, lengths, strict=True)):
         padded[b, span], mask[b, span] = rows[b, :n], 1
-    cache = s.subject.cache(3)
+    cache = s.cache(3)
     out = s.run(padded, cache, attention_mask=mask)
     more = torch.stack([rows[b, n : n + 2] for b, n in enumerate(lengths)])
     then = s.run(more, cache)
@@ -204,7 +220,7 @@ def packing(s: Sequences) -> Iterator[Row]:
 
 def long_run(s: Sequences) -> Iterator[Row]:
     """Twice the text in pieces: bytes as counted, numbers that do not run away, and what follows stays right."""
-    room, cache = s.subject.room, s.subject.cache(ROWS)
+    room, cache = s.subject.room, s.cache(ROWS)
     piece = max(1, min(PIECE, room // 8))  # a state that forgets fast is looked at more than once
     outs, sizes = list[Tensor](), list[float]()
     for part in s.ids.split(piece, 1):

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from composer.errors import ComposerError, WeightsError
+from composer.layout.heads import HEAD, head_in, own_head
 from composer.layout.importing import config_file, import_config, read_config, spec_name
-from composer.nn import HybridCache, Model, build
+from composer.nn import Model, build
 from composer.options import Rope
 from composer.plan import HeadKind, Plan
 from composer.reading import read_spec
@@ -99,11 +100,6 @@ class Subject:
         """(rows, tokens) random ids."""
         return torch.randint(self.plan.sizes.vocab_size, (rows, tokens), generator=self.generator)
 
-    def cache(self, rows: int) -> HybridCache:
-        """A cache with room for every text that is fed here; told ahead, for ropes that depend on it."""
-        assert self.model is not None
-        return self.model.new_cache(rows, max_length=self.room)
-
     @property
     def room(self) -> int:
         """The longest text that is fed."""
@@ -111,15 +107,27 @@ class Subject:
         return max(self.tokens, min(2 * self.tokens, most))
 
 
-def folder_plan(folder: Path, head: HeadKind) -> Plan:
-    """What a folder says it holds, its weights unopened; whatever loading raises where it says nothing."""
-    if (folder / OWN).is_file():
-        return resolve(read_spec(folder / OWN), head=head)
+def folder_plan(folder: Path, head: HeadKind | None) -> Plan:
+    """What a folder says it holds, its weights unopened; whatever loading raises where it says nothing.
+
+    By default with the head that it names.
+    """
     file = folder / config_file(folder)
-    if file.is_file():
-        spec = import_config(read_config(read_small(file), str(file)), spec_name(folder), str(file))
-        return resolve(spec, head=head)
-    return load(folder, head=head).plan
+    config = read_config(read_small(file), str(file)) if file.is_file() else {}
+    if (folder / OWN).is_file():
+        spec = read_spec(folder / OWN)
+    elif config:
+        spec = import_config(config, spec_name(folder), str(file))
+    else:
+        return load(folder, head=head).plan
+    own = folder / HEAD
+    stored = (
+        own_head(read_config(read_small(own), str(own)), str(own))
+        if own.is_file()
+        else head_in(config, str(file))
+    )
+    kind: HeadKind = head or stored.kind or "causal-lm"
+    return resolve(spec, head=kind, **stored.changed(spec, kind, {}))
 
 
 def length(plan: Plan) -> int:

@@ -34,14 +34,15 @@ def verify(
     tokens: int | None = None,
     seed: int = 0,
     limit: int | None = None,
-    head: HeadKind = "causal-lm",
+    head: HeadKind | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Verification:
     """Look at a model from all sides on the CPU: `print` the result, or read its `ok` and rows.
 
     `what` is a checkpoint folder, or the name of a shipped model; or a spec or a plan, whose weights are then
     drawn as it says.  `tokens` is the length of the text that is fed (by default past every window, where that
-    is not too much), `limit` the bytes of memory that may be taken (by default most of what is free).
+    is not too much), `limit` the bytes of memory that may be taken (by default most of what is free), `head` what
+    sits on the stream (by default what the folder names, else "causal-lm"; a plan has its own).
 
     Nothing is made smaller to fit: what does not is "not checked", and so is what is not there.  A folder
     that cannot be loaded is a row that is wrong.  Raises what reading a spec raises, and CallError E713.
@@ -55,7 +56,7 @@ def verify(
     return Verification(plan.name, weights_of(subject), told(subject), tuple(rows(subject)))
 
 
-def model_of(what: Plan | Spec | str | os.PathLike[str], head: HeadKind) -> tuple[Plan, Path | None]:
+def model_of(what: Plan | Spec | str | os.PathLike[str], head: HeadKind | None) -> tuple[Plan, Path | None]:
     """The plan, and the folder that its weights are in."""
     if isinstance(what, Plan):
         return what, None
@@ -64,7 +65,7 @@ def model_of(what: Plan | Spec | str | os.PathLike[str], head: HeadKind) -> tupl
         if folder is not None:
             return folder_plan(folder, head), folder
         what = read_spec(what if isinstance(what, str) else Path(what))
-    return resolve(what, head=head), None
+    return resolve(what, head=head or "causal-lm"), None
 
 
 def weights_folder(what: str | os.PathLike[str]) -> Path | None:

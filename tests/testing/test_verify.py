@@ -217,6 +217,33 @@ def test_ropes_that_depend_on_the_length() -> None:
     assert [] == [row for row in found if row.verdict == "WRONG"]
 
 
+HEADS = ["base", "token-classification", "sequence-classification", "question-answering"]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_heads(head: Any, tmp_path: Path) -> None:
+    """A folder is verified with the head that it names, up to the other library's scores."""
+    spec = composer.read_spec(
+        SPEC, set=["pattern=near", "layers=2", "weights=mistral", "generation={pad_token_id: 0}"]
+    )
+    composer.save(composer.build(composer.resolve(spec, head=head), seed=3), tmp_path / "model")
+    found = verify(tmp_path / "model", tokens=12)
+
+    assert [] == [(row.check, row.why) for row in found if row.verdict != "ok"]
+    assert 17 == len(found.rows)
+
+
+def test_a_head_that_the_folder_has_not(published: Path) -> None:
+    """Tensors that were drawn because the folder lacks them, and those that nothing uses, are wrong."""
+    row = of(verify(published, tokens=12, head="question-answering"), "weights complete")
+
+    assert ("WRONG", 3) == (row.verdict, row.difference)
+    assert (
+        "head.weight is not there and was drawn; head.bias is not there and was drawn; lm_head.weight is not used"
+        == row.why
+    )
+
+
 def test_figures_are_readable() -> None:
     """Counts whole, parts in two digits, what was not looked at as a dash, what is no number as it is."""
     from composer.testing.verify_rows import figure
