@@ -1,0 +1,165 @@
+"""Heads against the reference: scores, losses and gradients of every head that a family has there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from .. import prove
+from ..families.cases import case, reference_class
+from ..families.pair import CHUNKED, Pair, distances, relative
+
+transformers.utils.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+
+KINDS = ("sequence-classification", "token-classification", "question-answering")
+FAMILIES = ("mistral", "ministral", "zamba2", "opt")
+PAIRS = [(family, head) for family in FAMILIES for head in KINDS if reference_class(family, head)]
+COUNT = prove.cases(1, 100)
+CASES = [(*pair, at + number) for at, pair in enumerate(PAIRS) for number in range(COUNT)]
+# The loss, the number of classes, and the labels of two rows.
+PROBLEMS = [
+    ("regression", 1, torch.tensor([0.5, -2.0])),
+    ("regression", 3, torch.tensor([[0.5, -2.0, 1.0], [0.0, 3.0, 0.25]])),
+    ("single_label_classification", 3, torch.tensor([2, 0])),
+    ("single_label_classification", 3, torch.tensor([-100, 1])),
+    ("multi_label_classification", 3, torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone() -> Iterator[None]:
+    """One thread: sums are then always taken in the same order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def pair_of(family: str, head: str, number: int, folder: Path, labels: int = 3) -> Pair:
+    """A case whose token for the end is also the one for padding, in every other one."""
+    given = case(family, 5000 + number)
+    if number % 2:
+        given = replace(given, config={**given.config, "eos_token_id": given.config["pad_token_id"]})
+    return Pair(given, folder, head, labels)
+
+
+def padded(pair: Pair, side: str) -> dict[str, Tensor]:
+    """A row of half the length beside a whole one that ends in a padding token of its own; and their mask."""
+    pad = pair.case.config["pad_token_id"]
+    ids, mask, _ = pair.padded(side)
+    ids = ids.masked_fill(mask == 0, pad)
+    ids[1, -1] = pad
+    ids[1, 3] = pad
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def sides(pair: Pair) -> list[str]:
+    """Where the reference can have padding: it lets what is on the left through the biases of its scans."""
+    leaks = pair.case.family == "zamba2"
+    return ["right"] if leaks else ["left", "right"]
+
+
+def within(pair: Pair, what: str, distance: float, allowed: float | None = None) -> None:
+    """Note a distance as a share of what is allowed."""
+    claim = f"{pair.case.family}: {what} of {pair.head}, over the tolerance"
+    prove.at_most(claim, distance / (allowed or pair.tolerance), 1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("family", "head", "number"), CASES)
+def test_scores(family: str, head: str, number: int, tmp_path: Path) -> None:
+    """Of whole rows, and of padded ones wherever there is a token."""
+    pair = pair_of(family, head, number, tmp_path)
+    within(pair, "scores", relative(pair.logits(pair.ours(pair.ids)), pair.expected))
+    for side in sides(pair):
+        batch = padded(pair, side)
+        theirs, ours = (pair.logits(m(**batch, use_cache=False)) for m in (pair.eager, pair.ours))
+        if head != "sequence-classification":
+            theirs, ours = (each[batch["attention_mask"] == 1] for each in (theirs, ours))
+        within(pair, f"{side}-padded scores", relative(ours, theirs))
+
+
+def compare(
+    pair: Pair, batch: dict[str, Tensor], targets: dict[str, Tensor], folder: Path, **config: Any
+) -> None:
+    """The loss of a batch and the gradient of every parameter."""
+    losses, grads = [], []
+    ways: list[dict[str, Any]] = [{}, {"attention": "sdpa"}]
+    if pair.case.family in CHUNKED:
+        ways.append({CHUNKED[pair.case.family]: 5})
+    for number, way in enumerate(ways):
+        model = pair.reference(**way, **config)
+        loss = reference_loss(pair, model, batch, targets)
+        loss.backward()
+        losses.append(loss.item())
+        grads.append(pair.gradients(model, folder / str(number)))
+    pair.ours.zero_grad()
+    pair.ours.problem_type = config.get("problem_type")
+    loss = pair.ours(**batch, **targets).loss
+    loss.backward()
+    found = {
+        name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in pair.ours.named_parameters()
+    }
+
+    if pair.head == "question-answering":  # what moves every score alike changes no answer: rounding is left
+        within(pair, "gradients of biases", float(found.pop("head.bias").abs().max()), 1e-6)
+    spread = max(
+        (distances(other, {name: grads[0][name] for name in found}) for other in grads[1:]), default=0.0
+    )
+    allowed = max(pair.tolerance, 3 * spread)
+    within(pair, "loss", abs(loss.item() - losses[0]) / max(abs(losses[0]), 1e-3), allowed)
+    within(pair, "gradients", distances(found, {name: grads[0][name] for name in found}), allowed)
+
+
+def reference_loss(pair: Pair, model: Any, batch: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+    """The reference's; of an answer that of each row alone, since it takes what padding scores for an answer."""
+    if pair.head != "question-answering":
+        return model(**batch, **targets, use_cache=False).loss
+    losses = []
+    for row, mask in enumerate(batch["attention_mask"]):
+        start = int(mask.argmax())
+        ids = batch["input_ids"][row][mask == 1][None]
+        ends = {name: value[row : row + 1] - start for name, value in targets.items()}
+        losses.append(model(ids, use_cache=False, **ends).loss)
+    return torch.stack(losses).mean()
+
+
+@pytest.mark.parametrize(("family", "head", "number"), [c for c in CASES if c[1] == KINDS[0]])
+def test_losses_of_rows(family: str, head: str, number: int, tmp_path: Path) -> None:
+    """Regression, one label, several labels: said, and found out from the labels."""
+    for index, (problem, classes, labels) in enumerate(PROBLEMS):
+        if index % 3 != number % 3 and not prove.FULL:
+            continue
+        pair = pair_of(family, head, number, tmp_path / str(index), classes)
+        said = {"problem_type": problem} if classes == 3 or number % 2 else {}
+        batch = padded(pair, sides(pair)[number % len(sides(pair))])
+        compare(pair, batch, {"labels": labels}, tmp_path / f"{index}-gradients", **said)
+        assert problem == pair.ours.problem_type
+
+
+@pytest.mark.parametrize(("family", "head", "number"), [c for c in CASES if c[1] == KINDS[1]])
+def test_losses_of_tokens(family: str, head: str, number: int, tmp_path: Path) -> None:
+    """Padding and other tokens left out."""
+    pair = pair_of(family, head, number, tmp_path)
+    batch = padded(pair, sides(pair)[number % 2])
+    labels = torch.where(batch["attention_mask"] == 1, batch["input_ids"] % 3, -100)
+    labels[:, 3] = -100
+    compare(pair, batch, {"labels": labels}, tmp_path / "gradients")
+
+
+@pytest.mark.parametrize(("family", "head", "number"), [c for c in CASES if c[1] == KINDS[2]])
+def test_losses_of_answers(family: str, head: str, number: int, tmp_path: Path) -> None:
+    """Both ends, in columns of the padded batch."""
+    pair = pair_of(family, head, number, tmp_path)
+    batch = padded(pair, sides(pair)[number % 2])
+    first = batch["attention_mask"].argmax(1)
+    ends = {"start_positions": first + 1, "end_positions": first + 3}
+    compare(pair, batch, ends, tmp_path / "gradients")
