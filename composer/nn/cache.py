@@ -178,7 +178,7 @@ class HybridCache(Held):
         with self._moving(self.lengths):
             for slot in self.memories():
                 slot.to(found)
-            self.device = found
+            self.device = torch.empty(0, device=found).device  # cuda is cuda:0, as of tensors
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
