@@ -76,8 +76,8 @@ def test_wheel_holds_types_and_data(wheel: Path) -> None:
 
 
 def test_wheel_stays_small(wheel: Path) -> None:
-    """The small model may weigh 2 MB; everything else is text."""
-    assert wheel.stat().st_size < 3_000_000
+    """Each of the three small models may weigh 2 MB; everything else is text."""
+    assert wheel.stat().st_size < 7_000_000
 
 
 def test_wheel_from_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from composer.train.tokens import Tokens
 
 from .prove import FULL, at_most
 
-SHIPPED = ("pocket-mistral",)
+SHIPPED = ("pocket-mistral", "pocket-ministral")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 
