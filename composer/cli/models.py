@@ -50,18 +50,26 @@ def spec_in(folder: pathlib.Path, assignments: Sequence[str]) -> Spec:
     """The spec of a checkpoint folder: our own file, or what the published configuration says."""
     if (folder / SPEC).is_file():
         return checked(find_document(folder / SPEC), assignments)
-    if (folder / CONFIG).is_file() and (folder / CONFIG).stat().st_size <= MOST_BYTES:
-        return spec_of_config(folder, assignments)
+    file = published_config(folder)
+    if file is not None:
+        return spec_of_config(file, assignments)
     message = f"the folder {folder} holds no {SPEC} and no {CONFIG} of a sensible size"
     fail(WeightsError, "E904", message, hint="give a checkpoint folder, a spec file or the name of a spec")
 
 
-def spec_of_config(folder: pathlib.Path, assignments: Sequence[str]) -> Spec:
+def published_config(folder: pathlib.Path) -> pathlib.Path | None:
+    """The published configuration in a folder, in any layout; None if there is none of a sensible size."""
+    from composer.layout.importing import config_file
+
+    file = folder / config_file(folder)
+    return file if file.is_file() and file.stat().st_size <= MOST_BYTES else None
+
+
+def spec_of_config(file: pathlib.Path, assignments: Sequence[str]) -> Spec:
     """The spec that a family file makes of a published configuration."""
     from composer.layout.importing import import_config, read_config, spec_name
 
-    file = folder / CONFIG
-    spec = import_config(read_config(file.read_bytes(), str(file)), spec_name(folder), str(file))
+    spec = import_config(read_config(file.read_bytes(), str(file)), spec_name(file.parent), str(file))
     return check_spec(spec.origins.documents, assignments) if assignments else spec
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -11,7 +12,19 @@ from composer.cli import output
 from composer.errors import ComposerError, did_you_mean
 
 PROGRAM = "arch-composer"
-VERBS = ("check", "fmt", "generate", "init", "plugins", "schema", "show", "train", "verify")
+VERBS = (
+    "check",
+    "export",
+    "fmt",
+    "generate",
+    "import",
+    "init",
+    "plugins",
+    "schema",
+    "show",
+    "train",
+    "verify",
+)
 
 
 class Verbs(click.Group):
@@ -22,11 +35,12 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """The verb of that name, which is `verb` in the module called like it."""
+        """The verb of that name, which is `verb` in the module called like it (`import_` for import)."""
         if cmd_name not in VERBS:
             instead = did_you_mean(cmd_name, VERBS) or f"the verbs are {', '.join(VERBS)}"
             ctx.fail(f"no verb is called {cmd_name!r}; {instead}")
-        verb: click.Command = import_module(f"composer.cli.{cmd_name}").verb
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        verb: click.Command = import_module(f"composer.cli.{module}").verb
         return verb
 
     def invoke(self, ctx: click.Context) -> Any:

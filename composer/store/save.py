@@ -52,6 +52,7 @@ def save(
     if not isinstance(model, Model):
         message = f"what is saved is a model, not a {type(model).__name__}"
         fail(CallError, "E717", message, hint="composer.build(plan) makes one; a spec is a file of its own")
+    check_layout(layout)
     single = None
     plan = replace(model.plan, head=replace(model.plan.head, problem_type=model.problem_type))
     if layout == "hf":
@@ -60,11 +61,8 @@ def save(
         weights, files = own_names(plan.parameters()), {OWN: spec_text(plan.spec).encode()}
         if plan.head.kind != "causal-lm":
             files[HEAD] = _json({"head": plan.head.kind, **head_options(plan.head)})
-    elif layout in originals():
-        weights, files, single = in_original(plan, originals()[layout])
     else:
-        names = ", ".join(layouts())
-        fail(WeightsError, "E523", f"no layout is called {layout!r}", hint=f"one of: {names}")
+        weights, files, single = in_original(plan, originals()[layout])
     parameters = model.state_dict(keep_vars=True)  # waits for a check of the numbers that still goes on
     tensors = stored_tensors(weights, parameters)
     generation = _set(model.plan.spec.generation) if model.generation is None else model.generation
@@ -88,8 +86,8 @@ def stored_tensors(
     return found
 
 
-def published(plan: Plan, dtype: torch.dtype) -> tuple[WeightMap, dict[str, bytes]]:
-    """The weight map and the configuration of the family that the plan's spec names.
+def published(plan: Plan, dtype: torch.dtype | None = None) -> tuple[WeightMap, dict[str, bytes]]:
+    """The weight map and the configuration, with the stored dtype, of the family that the plan's spec names.
 
     Raises `WeightsError` E524, E536 and E532: what `save` in the layout "hf" would refuse.
     """
@@ -99,7 +97,9 @@ def published(plan: Plan, dtype: torch.dtype) -> tuple[WeightMap, dict[str, byte
         message = f"the spec {plan.name!r} names no family of published models"
         fail(WeightsError, "E524", message, hint=hint)
     family = family_named(name)
-    config = {**export_config(plan, family), "dtype": str(dtype).removeprefix("torch.")}
+    config = export_config(plan, family)
+    if dtype is not None:
+        config["dtype"] = str(dtype).removeprefix("torch.")
     return family.weights_of(plan), {CONFIG: _json(config)}
 
 
@@ -113,9 +113,22 @@ def in_original(plan: Plan, family: Family) -> tuple[WeightMap, dict[str, bytes]
     return family.weights_of(plan), {files.config: _json(export_config(plan, family))}, files.tensors
 
 
-def layouts() -> list[str]:
-    """The names of all layouts."""
-    return ["hf", "composer", *originals()]
+def check_layout(name: str) -> None:
+    """Raises `WeightsError` E523 for a layout that is not there."""
+    known = ["hf", "composer", *originals()]
+    if name not in known:
+        fail(WeightsError, "E523", f"no layout is called {name!r}", hint=f"one of: {', '.join(known)}")
+
+
+def described(plan: Plan, layout: str) -> dict[str, bytes]:
+    """The files of a layout that say what an architecture is, by name, for a plan without weights.
+
+    Raises `WeightsError` as `save` does.
+    """
+    check_layout(layout)
+    if layout == "composer":
+        return {OWN: spec_text(plan.spec).encode()}
+    return (published(plan) if layout == "hf" else in_original(plan, originals()[layout]))[1]
 
 
 def spec_text(spec: Spec) -> str:

@@ -59,6 +59,11 @@ def in_folder(folder: Path) -> Path:
     fail(TextError, "E601", f"there is no {TOKENIZER} in {str(folder)!r}", found=str(folder), hint=hint)
 
 
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has the files of a tokenizer, be it one that cannot be read."""
+    return any((folder / name).exists() for name in (TOKENIZER, *VOCABULARIES))
+
+
 def read_bytes(file: Path, most: int) -> bytes:
     """The content of a regular file of at most `most` bytes, links followed; TextError E605 otherwise."""
     try:

@@ -27,6 +27,8 @@ DESCRIBING = [
     ("show", "mistral-7b-v0.1"),
     ("show", "mistral-7b-instruct-v0.3", "--json", "--plan"),
     ("show", "swa×3, swa(sliding_window=null)", "--like", "mistral-7b-v0.1"),
+    ("import", "specs/pocket-mistral"),
+    ("export", "--help"),
     ("init", "--help"),
     ("schema",),
     ("plugins",),
