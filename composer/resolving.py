@@ -15,7 +15,7 @@ from .pattern import Pattern, Row, Word, hint_for_unknown
 from .plan import EmbeddingPlan, HeadKind, HeadPlan, Plan, Sizes
 from .plugins import Catalog
 from .plugins import catalog as installed_catalog
-from .selectors import Selected, Unselected, select
+from .selectors import Selected, Selectors, Unselected
 from .source.invalid import shown
 from .spec import INIT, Draw, Override, Spec
 
@@ -169,10 +169,10 @@ class Resolver(Layers):
 
     def choices(self, rows: tuple[Row, ...]) -> list[dict[str, Choice]]:
         """For every layer and every block name, which options differ there and who said so."""
-        choices, total = [self.arguments(row) for row in rows], 0
+        choices, total, selectors = [self.arguments(row) for row in rows], 0, Selectors(rows)
         for number, override in enumerate(self.spec.overrides):
             path: Path = ("overrides", number)
-            found = list(self.overridden(override, path, rows))
+            found = list(self.overridden(override, path, rows, selectors))
             total += len(found) * len(override.set)
             if total > MOST_SET:
                 message = f"the overrides set more than {MOST_SET:,} options in all layers"
@@ -186,14 +186,16 @@ class Resolver(Layers):
                         self.report("E326", f"layer {index}: {clash}", at, key=True)
         return choices
 
-    def overridden(self, override: Override, path: Path, rows: tuple[Row, ...]) -> Iterator[tuple[int, str]]:
+    def overridden(
+        self, override: Override, path: Path, rows: tuple[Row, ...], selectors: Selectors
+    ) -> Iterator[tuple[int, str]]:
         """The layers that an override is about, each with the block that it changes there."""
         block = override.block
         if block is not None and not self.known(block, (*path, "block"), *self.spec.tracks):
             return
         several = isinstance(override.at, tuple)
         for number, at in enumerate(override.at if isinstance(override.at, tuple) else (override.at,)):
-            found = select(at, rows) if rows else Selected(())
+            found = selectors.select(at) if rows else Selected(())
             if isinstance(found, Unselected):
                 self.report(
                     "E325", found.message, (*path, "at", number) if several else (*path, "at"), found.hint

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from .errors import did_you_mean
-from .pattern import Row, Word
+from .pattern import Row
 from .source.invalid import shown
 
 _NUMBER = r"-?\d{1,6}"
@@ -32,28 +32,37 @@ class Unselected:
     hint: str
 
 
-def select(at: int | str, rows: Sequence[Row]) -> Selected | Unselected:
-    """The layers of `rows` that a selector names.
+class Selectors:
+    """What selectors mean in given layers."""
 
-    A word names the layers where it stands in some track or rides as a guest, and `word[k]` the k-th of these.
-    """
-    if isinstance(at, int):
-        return _numbered(at, len(rows))
-    if found := _RANGE.fullmatch(at):
-        return _range(at, found, len(rows))
-    named = _NAMED.fullmatch(at)
-    if not named:
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.layers = len(rows)
+        self.uses: dict[str, list[int]] = {}
+        for index, row in enumerate(rows):
+            for name in dict.fromkeys(words_of(row)):
+                self.uses.setdefault(name, []).append(index)
+
+    def select(self, at: int | str) -> Selected | Unselected:
+        """The layers that a selector names.
+
+        A word names the layers where it stands in some track or rides as a guest, and `word[k]` the k-th of these.
+        """
+        if isinstance(at, int):
+            return _numbered(at, self.layers)
+        if found := _RANGE.fullmatch(at):
+            return _range(at, found, self.layers)
+        if named := _NAMED.fullmatch(at):
+            uses = self.uses.get(named[1])
+            return _uses(at, named, uses) if uses else _unknown(named[1], self.uses)
         digits = re.fullmatch(_NUMBER, at.strip())
         return Unselected(f"{shown(at)} selects no layer", f"write {int(at)}" if digits else FORMS)
-    uses = [index for index, row in enumerate(rows) if any(word.name == named[1] for word in words_of(row))]
-    return _uses(at, named, uses) if uses else _unknown(named[1], rows)
 
 
-def words_of(row: Row) -> Iterator[Word]:
-    """Every word of a layer, guests included."""
+def words_of(row: Row) -> Iterator[str]:
+    """The name of every word of a layer, guests included."""
     for word in row.values():
-        yield word
-        yield from word.guests
+        yield word.name
+        yield from (guest.name for guest in word.guests)
 
 
 def _numbered(at: int, layers: int) -> Selected | Unselected:
@@ -88,7 +97,6 @@ def _uses(at: str, named: re.Match[str], uses: list[int]) -> Selected | Unselect
     return Selected(tuple(uses[number] for number in chosen), word)
 
 
-def _unknown(name: str, rows: Sequence[Row]) -> Unselected:
-    known = list(dict.fromkeys(word.name for row in rows for word in words_of(row)))
+def _unknown(name: str, known: Collection[str]) -> Unselected:
     hint = did_you_mean(name, known) or f"the words of the pattern are {', '.join(known)}"
     return Unselected(f"no layer has the word {name!r}", hint)
