@@ -109,7 +109,7 @@ def _plan(
 ) -> Plan:
     """What is to be loaded; a plan is taken as it is."""
     if not isinstance(spec, Plan):
-        read = _spec(folder, spec, config)
+        read = _spec(folder, spec, _padded(config, options))
         kind = head or stored.kind or "causal-lm"
         return resolve(read, head=kind, **stored.changed(read, kind, options))
     if head not in (None, spec.head.kind):
@@ -119,6 +119,12 @@ def _plan(
         hint = f"resolve it with {name}="
         fail(CallError, "E718", "the plan has a head with numbers of its own", path=name, hint=hint)
     return spec
+
+
+def _padded(config: Mapping[str, Any] | None, options: HeadOptions) -> Mapping[str, Any] | None:
+    """The configuration with the padding token that was asked for: everything that knows it then agrees."""
+    pad = options.get("pad_token_id")
+    return config if config is None or not isinstance(pad, int) else {**config, "pad_token_id": pad}
 
 
 def _spec(folder: Path, spec: Spec | str | Path | None, config: Mapping[str, Any] | None) -> Spec:
