@@ -95,6 +95,8 @@ class HybridCache(Held):
         for row in emptied:
             lengths[row] = 0
         with self._moving(lengths):
+            if self._broken:  # slots may differ in their rows
+                self._allocate_anew()
             self._empty(emptied)
         if rows is None:
             self._broken = None
@@ -175,10 +177,10 @@ class HybridCache(Held):
             hint = "a cache has the dtype of its model; feed the tokens again to a model of another"
             fail(CacheError, "E812", f"a cache cannot be kept {what} {device}", hint=hint)
         found = usable_device(device)
-        with self._moving(self.lengths):
-            for slot in self.memories():
-                slot.to(found)
-            self.device = torch.empty(0, device=found).device  # cuda is cuda:0, as of tensors
+        moved = [slot.on(found) for slot in self.memories()]
+        for slot, tensors in zip(self.memories(), moved, strict=True):
+            slot.tensors, slot.device = tensors, found
+        self.device = torch.empty(0, device=found).device  # cuda is cuda:0, as of tensors
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:

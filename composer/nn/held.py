@@ -144,6 +144,10 @@ class Held:
             self.poison(error)
             raise
 
+    def _allocate_anew(self) -> None:
+        for slot in self.memories():
+            slot.tensors = slot.allocate(self.batch_size, 0)
+
     def _empty(self, rows: Iterable[int]) -> None:
         emptied = list(rows)
         for slot in self.memories() if emptied else ():

@@ -84,11 +84,10 @@ class Memory:
         """What counts, in tensors of its own, with zeros where no row remembers anything."""
         return self.copied(self.progress.longest)
 
-    def to(self, device: torch.device) -> None:
-        """Move everything."""
+    def on(self, device: torch.device) -> dict[str, Tensor]:
+        """Everything on another device."""
         with torch.inference_mode(False):
-            self.tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
-        self.device = device
+            return {name: tensor.to(device) for name, tensor in self.tensors.items()}
 
 
 def _place(fresh: Contents, part: Contents, first: int) -> int:

@@ -172,12 +172,12 @@ class Model(nn.Module):
         step = self._begin(call, cache, output_attentions)
         try:
             out = self._answer(call, step, cache, output_hidden_states)
+            if cache is not None:
+                cache.commit(step)  # here too an interrupt leaves layers and lengths apart
         except BaseException as error:
             if cache is not None:
                 cache.poison(error)
             raise
-        if cache is not None:
-            cache.commit(step)
         out.loss = self._loss(out, given)
         return out
 
@@ -248,7 +248,7 @@ class Model(nn.Module):
         for index, layer in enumerate(self.layers):
             if states:
                 kept.append(call.restore(stream))
-            if self._left_out():
+            if cache is None and self._left_out():
                 continue
             slots = cache.slots[index] if cache else {}
             stream = layer(stream, step, slots, record if step.recording else None, self.shared)

@@ -112,7 +112,7 @@ def described(cache: HybridCache) -> dict[str, Any]:
     memory = memory_of(cache.plan, cache.dtype, cache.max_length, cache.allowed)
     progress = {name: getattr(cache.progress, name) for name in NUMBERS}
     marks = {name: fingerprint({"slot": slot}) for name, slot in memory["slots"].items()}
-    return {
+    notes = {
         "version": VERSION,
         "fingerprint": fingerprint(memory),
         "dtype": memory["dtype"],
@@ -121,6 +121,7 @@ def described(cache: HybridCache) -> dict[str, Any]:
         "slots": marks,
         **progress,
     }
+    return {**notes, "check": fingerprint(notes)}
 
 
 def parsed(text: str | None, name: str) -> dict[str, Any]:
@@ -135,7 +136,14 @@ def parsed(text: str | None, name: str) -> dict[str, Any]:
         no_cache(name, f"has a {KEY} that is no object")
     if notes.get("version") != VERSION:
         no_cache(name, f"is of version {notes.get('version')!r}, this library reads version {VERSION}")
-    kinds = {"fingerprint": str, "dtype": str, "rollback": int, "slots": dict, **dict.fromkeys(NUMBERS, list)}
+    kinds = {
+        "fingerprint": str,
+        "check": str,
+        "dtype": str,
+        "rollback": int,
+        "slots": dict,
+        **dict.fromkeys(NUMBERS, list),
+    }
     wrong = [key for key, kind in kinds.items() if type(notes.get(key)) is not kind]
     if wrong or type(notes.get("max_length", "")) not in (int, type(None)):
         no_cache(name, f"has a {KEY} without a proper {(wrong or ['max_length'])[0]}")
@@ -175,6 +183,8 @@ def outlined(notes: Mapping[str, Any], model: Model, name: str) -> HybridCache:
     back = max(reached - length for reached, length in zip(notes["reached"], lengths, strict=True))
     if cache.limit() and back > rollback:
         impossible(name, f"a row has gone back {back} tokens of {rollback}")
+    if notes["check"] != fingerprint({key: note for key, note in notes.items() if key != "check"}):
+        impossible(name, "its numbers were changed")
     for key in NUMBERS:
         setattr(cache.progress, key, list(notes[key]))
     return cache

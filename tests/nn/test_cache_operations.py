@@ -341,3 +341,39 @@ def test_a_block_declares_and_the_host_does_the_rest() -> None:
     """The toy's own code knows nothing of operations."""
     assert {"sum", "before"} == set(fading().new_cache(1).slots[0]["mixer"].tensors)
     assert "rollback" not in str(Fading.model_fields)
+
+
+def test_emptied_after_a_move_that_failed(built: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some slots have the old rows and some the new ones; emptied as a whole, the cache is whole."""
+    cache, whole = fed(built, 2, 9, rollback=1)
+    kept = cache.snapshot()
+    last = cache.memories()[-1]
+    monkeypatch.setattr(last, "take", lambda *_: (_ for _ in ()).throw(MemoryError("no room")))
+    for mend in (cache.reset, lambda: cache.restore(kept)):
+        with pytest.raises(MemoryError):
+            cache.select([0, 1, 1])
+        with pytest.raises(CacheError, match="MemoryError: no room"):
+            cache.rollback(0)
+        mend()
+        assert continues(built, cache, whole.tolist() if any(cache.lengths) else [[], []])
+
+
+def test_an_interrupt_while_tokens_are_counted(built: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every layer has read them by then."""
+    cache, _ = fed(built, 1, 9)
+    monkeypatch.setattr(type(cache.progress), "commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        built(ids(1, 1), past_key_values=cache)
+
+    with pytest.raises(CacheError, match="KeyboardInterrupt"):
+        cache.rollback(0)
+
+
+def test_a_model_that_learns_leaves_no_hole() -> None:
+    """Layers are left out in training, but never of what is remembered."""
+    spec = plan([None, 3]).spec.model_copy(update={"layerdrop": 0.9})
+    built, whole = composer.build(composer.resolve(spec), seed=0).train(), ids(1, 9)
+    cache = built.new_cache(1)
+    out = torch.cat([built(part, past_key_values=cache).logits for part in whole.split(3, 1)], 1)
+
+    assert close(out, built.eval()(whole).logits)
