@@ -103,7 +103,11 @@ def decays(logs: Tensor, dtype: torch.dtype) -> Tensor:
     high = logs.to(dtype)
     low = (logs - high).to(dtype).detach()
     sums = high[..., :, None] - high[..., None, :]
-    return left(sums.add_(low[..., :, None]).sub_(low[..., None, :]))
+    sums = sums.add_(low[..., :, None]).sub_(low[..., None, :])
+    # A token loses nothing of itself: without this its gradient would be added and taken away again, and rounding
+    # would leave a trace beside the small ones of what decays fast.
+    sums.diagonal(dim1=-2, dim2=-1).zero_()
+    return left(sums)
 
 
 def mixing(decay: Tensor, similar: Tensor, dt: Tensor, D: Tensor) -> Tensor:
