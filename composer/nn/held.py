@@ -46,6 +46,7 @@ class Held:
         self.slots = [
             {path: self._memory(slot) for path, slot in layer.slots().items()} for layer in plan.layers
         ]
+        self._logged = max((slot.room for slot in self.memories() if isinstance(slot, States)), default=0)
         self._broken: str | None = None
         self._snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
 
@@ -120,10 +121,9 @@ class Held:
 
     def commit(self, step: Step) -> None:
         """Count the tokens of a finished call; the only place where lengths grow."""
-        room = next((slot.room for slot in self.memories() if isinstance(slot, States)), 0)
         anchors: Sequence[int] = self.progress.anchors
-        if room:
-            anchors = self.progress.advance(step.counts, self.allowed, room).anchors
+        if self._logged:
+            anchors = self.progress.advance(step.counts, self.allowed, self._logged).anchors
         self.progress.commit(step.counts, anchors)
 
     def poison(self, error: BaseException) -> None:
