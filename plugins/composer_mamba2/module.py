@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 State = Mapping[str, Tensor]
 CHUNK = 64
-TILE = 512
-"""Tokens of all rows that go through the block at once where no gradient is wanted: bounds its memory."""
+PROJECTED, MIXED = 2048, 512
+"""Tokens of all rows at once, where no gradient is wanted, through the projections and between them.
+
+They bound the memory of long rows; the projections want more at once, since each reads all its weights again.
+"""
 
 
 class Kernels(nn.Module):
@@ -76,22 +79,33 @@ class Mamba2Module(Mixer):
         continues = x.shape[1] == 1 and not at.fresh
         low = self.o.dt_min if self.o.dt_min_in_step or not continues else None
         state, outs = at.state(), []
-        for span in tiles(*x.shape[:2]):
-            out, state = self._tile(x[:, span], at, span, low, state)
+        for span in tiles(len(x), 0, x.shape[1], PROJECTED):
+            out, state = self._part(x[:, span], at, span, low, state)
             outs.append(out)
         at.remember(**state)
-        return outs[0] if len(outs) == 1 else torch.cat(outs, 1)
+        return joined(outs)
 
-    def _tile(self, x: Tensor, at: At, span: slice, low: float | None, state: State) -> tuple[Tensor, State]:
+    def _part(self, x: Tensor, at: At, span: slice, low: float | None, state: State) -> tuple[Tensor, State]:
         """Some of a call's tokens, and the state behind them."""
-        z, *convolved, raw = getattr(self, "in")(x, at)
+        parts, outs = getattr(self, "in")(x, at), []
         with exactly(x.device):
-            dt = functions.step_sizes(raw, self.dt_bias, low, self.o.dt_max)
-            if at.step.valid is not None:
-                dt = dt * at.step.valid[:, span, None]
-            y, state = self._mixed(torch.cat(convolved, -1), dt, at.step, span, state)
-            y = functions.gated_norm(y, z, self.norm.weight, self.o.num_groups, self.o.norm_eps)
-        return self.out(y.to(z.dtype), at)[0], state
+            for tile in tiles(len(x), span.start, span.stop, MIXED):
+                own = slice(tile.start - span.start, tile.stop - span.start)
+                out, state = self._tile([part[:, own] for part in parts], at.step, tile, low, state)
+                outs.append(out)
+        return self.out(joined(outs), at)[0], state
+
+    def _tile(
+        self, parts: list[Tensor], step: Step, span: slice, low: float | None, state: State
+    ) -> tuple[Tensor, State]:
+        """The same between the projections."""
+        z, *convolved, raw = parts
+        dt = functions.step_sizes(raw, self.dt_bias, low, self.o.dt_max)
+        if step.valid is not None:
+            dt = dt * step.valid[:, span, None]
+        y, state = self._mixed(torch.cat(convolved, -1), dt, step, span, state)
+        y = functions.gated_norm(y, z, self.norm.weight, self.o.num_groups, self.o.norm_eps)
+        return y.to(z.dtype), state
 
     def _mixed(self, u: Tensor, dt: Tensor, step: Step, span: slice, state: State) -> tuple[Tensor, State]:
         """(B, T, channels) and (B, T, heads) through the convolution and the states to (B, T, I)."""
@@ -115,10 +129,15 @@ class Mamba2Module(Mixer):
         return y.flatten(-2), {"conv": functions.newest(full, before, counted(step, span)), "ssm": ssm}
 
 
-def tiles(rows: int, tokens: int) -> Iterator[slice]:
-    """Parts of a call that pass through the block one after the other."""
-    size = tokens if torch.is_grad_enabled() else max(CHUNK, TILE // rows // CHUNK * CHUNK)
-    yield from (slice(start, min(start + size, tokens)) for start in range(0, tokens, size))
+def tiles(rows: int, start: int, stop: int, most: int) -> Iterator[slice]:
+    """Parts of a call that are worked on one after the other, of at most so many tokens of all rows."""
+    size = stop - start if torch.is_grad_enabled() else max(CHUNK, most // rows // CHUNK * CHUNK)
+    yield from (slice(first, min(first + size, stop)) for first in range(start, stop, size))
+
+
+def joined(parts: list[Tensor]) -> Tensor:
+    """Parts of a row, one after the other."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 def surrounded(step: Step, before: int, span: slice) -> Tensor | None:
