@@ -14,7 +14,8 @@ import pytest
 
 import composer
 from composer import Plan
-from composer.describe.page import model_page, model_pages
+from composer.describe.page import index_page, model_page, model_pages
+from composer.describe.summary import DEFAULT_CONTEXT
 from composer.shipped import shipped_specs
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -113,7 +114,7 @@ def test_costs(name: str) -> None:
     plan, rows = shipped(name), tables(name)["tokens"]
     most, layers = whole(rows[-1][0]), tables(name)["layers"]
 
-    assert most == plan.sizes.max_position_embeddings
+    assert most == (plan.sizes.max_position_embeddings or DEFAULT_CONTEXT)
     for tokens, held, _, flops, _ in rows:
         assert [plan.cache_bytes(whole(tokens)), plan.flops(whole(tokens))] == [whole(held), whole(flops)]
     assert plan.cache_bytes(most) == sum(span(row[0]) * whole(row[6]) for row in layers)
@@ -176,6 +177,23 @@ def text_of(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(text_of, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_index() -> None:
+    """Every spec in a line, with its size and the cache of its longest text."""
+    plans = [shipped(name) for name in shipped_specs()]
+    rows = re.findall(
+        r"^\| \[(.*?)\]\((.*?)\) \| (.*?) \| (.*?) \| .*? \| (.*?) \| (.*?) \|",
+        index_page(plans),
+        re.MULTILINE,
+    )
+
+    for plan, (name, file, layers, parameters, held, longest) in zip(plans, rows, strict=True):
+        most = plan.sizes.max_position_embeddings
+        assert (plan.name, f"{plan.name}.md") == (name, file)
+        assert [len(plan.layers), plan.parameter_count] == [whole(layers), whole(parameters)]
+        assert plan.cache_bytes(most or DEFAULT_CONTEXT) == whole(held)
+        assert longest == (f"{most:,}" if most else "open")
 
 
 # ---------------------------------------------------------------- sentences

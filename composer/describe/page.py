@@ -135,7 +135,10 @@ def index_page(plans: Iterable[Plan]) -> str:
     """The list of all models."""
     titles = ("model", "layers", "parameters", "", "cache bytes", "longest text", "pattern")
     rows = sorted(plans, key=lambda plan: plan.name)
-    return f"{MADE}\n\n# Models\n\n{table(titles, '<>>>>><', map(index_row, rows))}\n"
+    open_ended = f"{DEFAULT_CONTEXT:,} tokens where that is open"
+    about = f"The cache is that of one row of the longest text ({open_ended}), in bfloat16."
+    listed = table(titles, "<>>>>><", map(index_row, rows))
+    return f"{MADE}\n\n# Models\n\n{about}\n\n{listed}\n"
 
 
 def index_row(plan: Plan) -> Row:
@@ -147,7 +150,7 @@ def index_row(plan: Plan) -> Row:
         f"{plan.parameter_count:,}",
         units.count(plan.parameter_count),
         f"{plan.cache_bytes(most):,}",
-        f"{most:,}",
+        f"{most:,}" if plan.sizes.max_position_embeddings else "open",
         pattern_line(plan.spec),
     )
 

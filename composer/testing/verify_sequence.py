@@ -21,7 +21,7 @@ from composer.plan import HeadPlan
 
 from .bench import first_line
 from .verify_rows import Row, judged, unchecked
-from .verify_subject import ROWS, Subject, longest_window, stretched
+from .verify_subject import ROWS, SHORTEST, Subject, longest_window, stretched
 
 FLOOR = 1e-5
 MOST = 1e-3  # the two kernels may not excuse more than this in float32
@@ -115,8 +115,8 @@ def sequence_rows(subject: Subject) -> Iterator[Row]:
     model = subject.model
     sequences = None if model is None else Sequences(subject, model)
     for check, (compared, look) in CHECKS.items():
-        if sequences is None:
-            yield unchecked(check, compared, subject.missing)
+        if sequences is None or subject.tokens < SHORTEST:
+            yield unchecked(check, compared, subject.missing or f"the model takes no {SHORTEST} tokens")
             continue
         subject.progress(check)
         yield from looked(check, compared, look, sequences)

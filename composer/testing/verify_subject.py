@@ -26,7 +26,7 @@ from .bench import first_line
 OWN, CONFIG = "composer.yaml", "config.json"
 
 ROWS = 2
-FEWEST, USUAL = 16, 48
+SHORTEST, FEWEST, USUAL = 4, 16, 48
 BUDGET = 2 * 10**12  # FLOPs of one call over all rows: some seconds to a minute on a small machine
 RECURRENT = 300  # tokens that go past the pieces in which states are usually computed
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from composer.errors import UsageError, fail
 from composer.nn.device import usable_dtype
 from composer.plan import HeadKind, Plan
 from composer.reading import read_spec
@@ -24,7 +25,7 @@ from .verify_files import saved_row
 from .verify_other import other_row
 from .verify_rows import Row, Verification
 from .verify_sequence import sequence_rows
-from .verify_subject import CONFIG, Subject, folder_plan, length, memory_limit
+from .verify_subject import CONFIG, SHORTEST, Subject, folder_plan, length, memory_limit
 
 
 def verify(
@@ -45,15 +46,28 @@ def verify(
     sits on the stream (by default what the folder names, else "causal-lm"; a plan has its own).
 
     Nothing is made smaller to fit: what does not is "not checked", and so is what is not there.  A folder
-    that cannot be loaded is a row that is wrong.  Raises what reading a spec raises, and CallError E713.
+    that cannot be loaded is a row that is wrong.  Raises what reading a spec raises, CallError E713, and
+    UsageError E914 for a length that no text here has.
     """
     plan, folder = model_of(what, head)
+    check_tokens(tokens, plan)
     bound = memory_limit() if limit is None else limit
     subject = Subject(
         plan, folder, usable_dtype(dtype), seed, tokens or length(plan), bound, progress=progress
     )
     subject.open()
     return Verification(plan.name, weights_of(subject), told(subject), tuple(rows(subject)))
+
+
+def check_tokens(tokens: int | None, plan: Plan) -> None:
+    """A length that can be fed.  Raises UsageError E914."""
+    most = plan.sizes.max_position_embeddings
+    if tokens is None or (type(tokens) is int and SHORTEST <= tokens <= (most or tokens)):
+        return
+    bound = f"at least {SHORTEST}" if most is None else f"from {SHORTEST} to {most:,}"
+    fail(
+        UsageError, "E914", f"a text of {tokens!r} tokens cannot be fed to {plan.name}", hint=f"give {bound}"
+    )
 
 
 def model_of(what: Plan | Spec | str | os.PathLike[str], head: HeadKind | None) -> tuple[Plan, Path | None]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from composer import Site
-from composer.errors import PluginError
-from composer.testing import ContractError, check_block
+from composer.errors import PluginError, UsageError
+from composer.testing import ContractError, check_block, verify
 
 from ..contract.liars import Honest, LosesOption
 
@@ -56,3 +56,14 @@ def test_e413_an_unknown_check() -> None:
     assert "E413" == caught.value.code
     assert "no check is called 'shapes'" in str(caught.value)
     assert "did you mean 'shape'?" in str(caught.value)
+
+
+@pytest.mark.parametrize("tokens", [3, 5000, 7.5])
+def test_e914_a_length_that_no_text_has(tokens: int) -> None:
+    """The length, and which ones there are."""
+    with pytest.raises(UsageError) as caught:
+        verify("pocket-mistral", tokens=tokens)
+
+    assert "E914" == caught.value.code
+    assert f"a text of {tokens} tokens cannot be fed to pocket-mistral" in str(caught.value)
+    assert "hint: give from 4 to 4,096" in str(caught.value)

@@ -209,6 +209,15 @@ def test_a_window_that_is_not_reached_is_said() -> None:
     assert of(found, "cached, whole").compared.endswith("; the window of 5 is not reached")
 
 
+def test_a_model_of_very_short_texts() -> None:
+    """What cannot be fed is not checked; counts and files are."""
+    found = verify(small(set=["max_position_embeddings=2"]))
+    why = {row.why for row in found if row.check.startswith(("cached", "padding", "packing", "state"))}
+
+    assert {"the model takes no 4 tokens"} == why
+    assert 0 == found.count("WRONG")
+
+
 def test_ropes_that_depend_on_the_length() -> None:
     """Lengths are told ahead, so that every way is in the same regime."""
     rope = "blocks.near.rope={type: dynamic, factor: 2.0, theta: 10000.0}"
