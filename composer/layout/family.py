@@ -21,6 +21,7 @@ from .originals import Files
 from .rows import WeightMap
 from .template import Template
 from .tree import ExpressionProblem
+from .view import view
 
 _Form = TypeVar("_Form", bound=Frozen)
 
@@ -73,6 +74,10 @@ class FamilyFile(Shared):
         default={}, description="The class of the transformers library for each head that it has."
     )
     prefix: str = Field(default="", description="What the names of a checkpoint without a head lack.")
+    every: str | None = Field(
+        default=None,
+        description="Expression over p: whether what is shared is stored under the name of each of its layers.",
+    )
     layout: Files | None = Field(
         default=None,
         description="The files of a layout of its own; absent where transformers knows the model.",
@@ -98,6 +103,7 @@ class Family:
         parsers = [self._take(Parts(where), part) for where, part in everything]
         own = parsers[-1]
         self.match = own.expression(file.match, ("match",))
+        self.every = own.expression(file.every or "false", ("every",))
         self.back = {name: own.expression(text, ("back", name)) for name, text in file.back.items()}
         self.spec = own.template(file.spec, ("spec",))
         self.config = own.template(file.config, ("config",))
@@ -120,7 +126,8 @@ class Family:
 
     def weights_of(self, plan: Plan) -> WeightMap:
         """The weight map for the model of a plan."""
-        weights = replace(self.weights, frame=frame_of(plan))
+        every = self.file.every is not None and self.every.value({"p": view(plan)}) is True
+        weights = replace(self.weights, frame=frame_of(plan), every=every)
         own = self.prefix_of(plan.head.kind)
         others = dict.fromkeys(prefix for kind in self.file.heads if (prefix := self.prefix_of(kind)) != own)
         return replace(weights.renamed(own), others=(*others,))

@@ -24,6 +24,12 @@ class Match:
     unused: list[str] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict, compare=False)
 
+    @property
+    def moved(self) -> frozenset[str]:
+        """The tensors whose numbers change places on the way."""
+        ops = {theirs: self.rows[ours].op for ours, theirs in self.filled.items()}
+        return frozenset(theirs for theirs, op in ops.items() if op is not None and op.moves)
+
     def take(self, ours: str, row: Row, stored: Container[str]) -> bool:
         """Fill a parameter from the first tensor of a row that is there; the others must be equal to it."""
         present = [name for name in row.theirs if name in stored]

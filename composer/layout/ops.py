@@ -46,3 +46,8 @@ class Op:
     def rows(self) -> int:
         """The dimension of the stored tensor that becomes our first."""
         return 1 if self.name == "transpose" else 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether numbers change places, so that ours cannot lie in the stored tensor."""
+        return self.name in ("transpose", "unpair")

@@ -45,7 +45,7 @@ class Row:
     `op` turns the stored tensor into ours.  With `split`, the stored tensor then holds several parameters, one
     behind the other along the first dimension: their names, ours among them.  `tied` names the parameter that
     stands in when the model has no parameter `ours`: its tensor may then be absent, and must be equal if it is
-    there.
+    there.  `shared` is true where the names are those of the layers that use a shared word.
     """
 
     ours: str
@@ -54,6 +54,7 @@ class Row:
     op: Op | None = None
     split: tuple[str, ...] = ()
     when: When = When()
+    shared: bool = False
 
     def at(self, numbers: Mapping[str, str], frame: Frame) -> Row:
         """The row with its variables filled in."""
@@ -65,7 +66,9 @@ class Row:
             op = op.sized(frame.option(ours, op.number))
         names = [name for pattern in self.theirs for name in _names(pattern, known, layers)]
         split = tuple(fill(part, numbers) for part in self.split)
-        return replace(self, ours=ours, theirs=tuple(names), op=op, split=split)
+        return replace(
+            self, ours=ours, theirs=tuple(names), op=op, split=split, shared="{use}" in self.theirs[0]
+        )
 
 
 def _names(pattern: str, numbers: Mapping[str, str], layers: Iterable[int]) -> Iterator[str]:
@@ -80,7 +83,7 @@ class WeightMap:
     """The tensor names of one family: rows with variables, names to skip, a prefix that may be absent.
 
     `others` are prefixes that may stand in its place.  `frame` is what the rows may ask of the plan they are
-    expanded for.
+    expanded for.  With `every`, what is shared is saved under each of its names, not under the first alone.
     """
 
     rows: tuple[Row, ...]
@@ -88,6 +91,11 @@ class WeightMap:
     prefix: str = ""
     frame: Frame = Frame()
     others: tuple[str, ...] = ()
+    every: bool = False
+
+    def saved(self, row: Row) -> tuple[str, ...]:
+        """The names that a parameter is saved under."""
+        return row.theirs if self.every and row.shared else row.theirs[:1]
 
     def renamed(self, prefix: str) -> WeightMap:
         """The same names behind another prefix."""

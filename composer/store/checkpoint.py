@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +52,12 @@ class Shard:
         """The tensor, sharing the mapped pages (a tensor that is not aligned in the file is copied)."""
         return _view(self._lasting, self.entries[name])
 
-    def regions(self, dtype: torch.dtype) -> Iterator[Region]:
-        """The lasting bytes of all tensors of one dtype, neighbours joined."""
+    def regions(self, dtype: torch.dtype, without: Container[str] = ()) -> Iterator[Region]:
+        """The lasting bytes of all tensors of one dtype but some, neighbours joined."""
         data = np.frombuffer(self._lasting, np.uint8)
         begin = end = 0
-        for entry in self.entries.values():
-            fits = DTYPES[entry.dtype] == dtype and entry.start % dtype.itemsize == 0
+        for name, entry in self.entries.items():
+            fits = DTYPES[entry.dtype] == dtype and entry.start % dtype.itemsize == 0 and name not in without
             if end > begin and (not fits or entry.start != end):
                 yield Region(data, begin, end, dtype)
                 begin = end = 0
@@ -143,10 +143,15 @@ class Checkpoint:
             fail(WeightsError, "E511", f"{self.folder} has no tensor {name!r}", hint=hint)
         return self._homes[name]
 
-    def scan(self, dtype: torch.dtype) -> Scan:
-        """Begin to look for numbers that are not finite among the tensors of `dtype`, which stay mapped."""
+    def scan(self, dtype: torch.dtype, without: Container[str] = ()) -> Scan:
+        """Begin to look for numbers that are not finite among the tensors of `dtype`, which stay mapped.
+
+        Those in `without` do not; what is made of them is looked at later.
+        """
         return Scan(
-            region for shard in dict.fromkeys(self._homes.values()) for region in shard.regions(dtype)
+            region
+            for shard in dict.fromkeys(self._homes.values())
+            for region in shard.regions(dtype, without)
         )
 
     def float_dtype(self) -> torch.dtype | None:

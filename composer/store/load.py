@@ -63,11 +63,11 @@ def load(
     if dtype is None:
         dtype = _named(config, path / CONFIG) or checkpoint.float_dtype() or torch.float32
     dtype = usable_dtype(dtype)
-    scan = checkpoint.scan(dtype) if device.type == "cpu" else None  # while the model is built
     plan = _plan(path, spec, config, stored, head, options)
     weights = _weight_map(plan, config, checkpoint, original)
     whole = is_stored(plan, stored, weights, checkpoint)
     match = check_fit(plan.parameters(), weights, checkpoint, whole)  # before a model of any depth is built
+    scan = checkpoint.scan(dtype, match.moved) if device.type == "cpu" else None  # while it is built
     model = build(plan, device="meta", dtype=dtype, attention=attention)
     materialize(model, weights, checkpoint, device, whole, scan)
     model.generation = generation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +108,6 @@ class JoinedShard(Shard):
     def forget(self, name: str, begin: int = 0, end: int | None = None) -> None:
         """What was joined goes with its tensor."""
 
-    def regions(self, dtype: torch.dtype) -> Iterator[Region]:
+    def regions(self, dtype: torch.dtype, without: Container[str] = ()) -> Iterator[Region]:
         """None: a joined tensor has no place before it is made."""
         return iter(())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,9 +46,9 @@ class PickledShard(Shard):
     def forget(self, name: str, begin: int = 0, end: int | None = None) -> None:
         """The pages are torch's; clean ones leave memory when it is needed."""
 
-    def regions(self, dtype: torch.dtype) -> Iterator[Region]:
+    def regions(self, dtype: torch.dtype, without: Container[str] = ()) -> Iterator[Region]:
         for name, entry in self.entries.items():
-            if DTYPES[entry.dtype] == dtype and entry.size:
+            if DTYPES[entry.dtype] == dtype and entry.size and name not in without:
                 data = self.tensor(name).view(-1).view(torch.uint8).numpy()
                 yield Region(data, 0, entry.size, dtype)
 

@@ -82,7 +82,8 @@ def stored_tensors(
     found: dict[str, torch.Tensor | Merged] = {}
     for row in expand_rows(weights, parameters):
         parts = [parameters[part] for part in row.split or (row.ours,) if part in parameters]
-        found[row.theirs[0]] = Merged(parts, row.op) if len(parts) > 1 or row.op else parts[0]
+        stored = Merged(parts, row.op) if len(parts) > 1 or row.op else parts[0]
+        found |= dict.fromkeys(weights.saved(row), stored)
     return found
 
 

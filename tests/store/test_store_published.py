@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 
 import composer
 from composer.errors import WeightsError
+from composer.layout.importing import import_config
 
 from .. import prove
 from ..published import FAMILIES, drawn, model
@@ -46,8 +47,8 @@ def test_there_and_back(family: str, head: bool, seed: int, tmp_path: Path) -> N
 
 
 SHARED = {
-    **drawn("zamba2", 0), "layers_block_type": ["linear_attention", "hybrid", "hybrid", "linear_attention", "hybrid", "hybrid"],
-    "num_hidden_layers": 6, "num_mem_blocks": 2,
+    **drawn("zamba2", 0), "num_hidden_layers": 6, "num_mem_blocks": 2,
+    "layers_block_type": ["mamba", "hybrid", "hybrid", "mamba", "hybrid", "hybrid"],
 }  # fmt: skip
 
 
@@ -86,3 +87,22 @@ def test_copies_that_disagree(tmp_path: Path) -> None:
     name = "model.layers.{}.shared_transformer.self_attn.q_proj.weight"
     assert 1 == len(caught.value.problems)
     assert all(name.format(layer) in str(caught.value) for layer in (1, 4))
+
+
+def test_shared_blocks_of_a_model_that_ties_no_head(tmp_path: Path) -> None:
+    """transformers shares nothing where the head is not tied: it finds every copy, and they are equal."""
+    plan = composer.resolve(import_config({**SHARED, "tie_word_embeddings": False}, "x"))
+    ours = composer.build(plan, seed=0)
+    composer.save(ours, tmp_path / "ours")
+    auto: Any = AutoModelForCausalLM
+    loaded, said = auto.from_pretrained(
+        tmp_path / "ours", output_loading_info=True, attn_implementation="eager"
+    )
+    ids = torch.tensor([[3, 9, 27, 4, 8, 16, 5, 25]])
+    with torch.no_grad():
+        expected, actual = loaded(ids, use_cache=False).logits, ours(ids).logits
+    again = composer.load(tmp_path / "ours").state_dict()
+
+    assert all(not said[name] for name in NAMES)
+    assert torch.allclose(expected, actual, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    assert all(torch.equal(tensor, again[name]) for name, tensor in ours.state_dict().items())
