@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 State = Mapping[str, Tensor]
 CHUNK = 64
-PROJECTED, MIXED = 2048, 512
+PROJECTED, MIXED = 2048, 256
 """Tokens of all rows at once, where no gradient is wanted, through the projections and between them.
 
 They bound the memory of long rows; the projections want more at once, since each reads all its weights again.
@@ -80,7 +80,7 @@ class Mamba2Module(Mixer):
         low = self.o.dt_min if self.o.dt_min_in_step or not continues else None
         state, outs = at.state(), []
         for span in tiles(len(x), 0, x.shape[1], PROJECTED):
-            out, state = self._part(x[:, span], at, span, low, state)
+            out, state = self._part(cut(x, span), at, span, low, state)
             outs.append(out)
         at.remember(**state)
         return joined(outs)
@@ -91,7 +91,7 @@ class Mamba2Module(Mixer):
         with exactly(x.device):
             for tile in tiles(len(x), span.start, span.stop, MIXED):
                 own = slice(tile.start - span.start, tile.stop - span.start)
-                out, state = self._tile([part[:, own] for part in parts], at.step, tile, low, state)
+                out, state = self._tile([cut(part, own) for part in parts], at.step, tile, low, state)
                 outs.append(out)
         return self.out(joined(outs), at)[0], state
 
@@ -133,6 +133,11 @@ def tiles(rows: int, start: int, stop: int, most: int) -> Iterator[slice]:
     """Parts of a call that are worked on one after the other, of at most so many tokens of all rows."""
     size = stop - start if torch.is_grad_enabled() else max(CHUNK, most // rows // CHUNK * CHUNK)
     yield from (slice(first, min(first + size, stop)) for first in range(start, stop, size))
+
+
+def cut(x: Tensor, span: slice) -> Tensor:
+    """Some tokens of (B, T, ...), for nothing when they are all."""
+    return x if span.stop - span.start == x.shape[1] else x[:, span]
 
 
 def joined(parts: list[Tensor]) -> Tensor:
