@@ -18,11 +18,14 @@ T = TypeVar("T")
 FATAL = (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, TextError)
 
 
-def open_backend(file: Path) -> tuple[Backend, dict[str, Any] | None]:
-    """The tokenizer in `file` and the padding written in it; that and any truncation are switched off."""
+def open_backend(file: Path, made: bytes | None = None) -> tuple[Backend, dict[str, Any] | None]:
+    """The tokenizer in `file` and the padding written in it; that and any truncation are switched off.
+
+    `made` is the tokenizer.json that was made of `file`, which is then another vocabulary.
+    """
     from tokenizers import Tokenizer as Backend
 
-    text = text_of(read_bytes(file, MOST_TOKENIZER), file, "E602")
+    text = text_of(read_bytes(file, MOST_TOKENIZER) if made is None else made, file, "E602")
     check_tables(text, file)
     try:
         backend = Backend.from_str(text)

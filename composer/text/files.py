@@ -15,6 +15,8 @@ TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 SPECIAL = "special_tokens_map.json"
 ADDED = "added_tokens.json"
+RANKS = re.compile(r"tekken\.json")
+PIECES = re.compile(r"tokenizer\.model(\.v(\d+)(m\d+)?)?")
 VOCABULARIES = ("tokenizer.model", "tekken.json", "spiece.model", "vocab.json", "merges.txt")
 GENERATION = "generation_config.json"
 MODEL_CONFIG = "config.json"
@@ -28,7 +30,10 @@ MOST_CONFIG = 16 << 20
 
 
 def find(path: str | os.PathLike[str]) -> Path:
-    """The tokenizer.json of a folder, a shipped model or a file; TextError E601 says what is there instead."""
+    """The tokenizer.json of a folder or a shipped model, its original vocabulary where it has none, or a file.
+
+    TextError E601 says what is there instead.
+    """
     place = checkpoint_folder(path)
     try:
         if place.is_dir():
@@ -46,10 +51,12 @@ def find(path: str | os.PathLike[str]) -> Path:
 
 
 def in_folder(folder: Path) -> Path:
-    """The tokenizer.json of `folder`."""
+    """The tokenizer.json of `folder`, or the vocabulary that it can be made of."""
     file = folder / TOKENIZER
     if file.is_file():
         return file
+    if not file.is_symlink() and (originals := originals_in(folder)):
+        return originals[-1]
     other = next((name for name in VOCABULARIES if (folder / name).is_file()), None)
     hint = f"a checkpoint folder of the Hugging Face layout has a {TOKENIZER}"
     if file.is_symlink():
@@ -61,7 +68,22 @@ def in_folder(folder: Path) -> Path:
 
 def has_tokenizer(folder: Path) -> bool:
     """Whether a folder has the files of a tokenizer, be it one that cannot be read."""
-    return any((folder / name).exists() for name in (TOKENIZER, *VOCABULARIES))
+    return bool(originals_in(folder)) or any((folder / name).exists() for name in (TOKENIZER, *VOCABULARIES))
+
+
+def is_original(file: Path) -> bool:
+    """Whether a file has the name of a vocabulary that a tokenizer.json is made of."""
+    return bool(RANKS.fullmatch(file.name) or PIECES.fullmatch(file.name))
+
+
+def originals_in(folder: Path) -> list[Path]:
+    """Such vocabularies of a folder, the one to read last: ranks, before it pieces, by their version."""
+    return sorted((file for file in folder.iterdir() if is_original(file) and file.is_file()), key=_order)
+
+
+def _order(file: Path) -> tuple[bool, int, str]:
+    version = PIECES.fullmatch(file.name)
+    return version is None, int(version[2] or 0) if version else 0, file.name
 
 
 def read_bytes(file: Path, most: int) -> bytes:

@@ -12,7 +12,18 @@ from typing import Any, cast
 from composer.errors import TextError, fail
 from composer.text.backend import guarded, open_backend, special_contents
 from composer.text.batch import Batch, check_length, check_shape, rectangle
-from composer.text.files import ADDED, CONFIG, GENERATION, MODEL_CONFIG, SPECIAL, TOKENIZER, find, read_config
+from composer.text.files import (
+    ADDED,
+    CONFIG,
+    GENERATION,
+    MODEL_CONFIG,
+    SPECIAL,
+    TOKENIZER,
+    find,
+    is_original,
+    read_config,
+)
+from composer.text.original import converted
 from composer.text.save import Sources
 from composer.text.special import Specials, content, padding_side
 from composer.text.stream import TokenStream, incremental
@@ -26,8 +37,10 @@ FORCED_CLEANING = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corr
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """The tokenizer of a checkpoint folder, a shipped model, or a tokenizer.json with the files beside it.
 
-    A file by another name is read alone. Symbolic links are followed. Raises TextError: E601 nothing there,
-    E602 tokenizer.json cannot be read, E603 and E604 a file beside it is wrong, E605 too large or unreadable.
+    A vocabulary as models are first published with (tekken.json, tokenizer.model.v3) is read where there is no
+    tokenizer.json, and saved with the one that is made of it. A file by another name is read alone. Symbolic
+    links are followed. Raises TextError: E601 nothing there, E602 the tokenizer cannot be read, E603 and E604 a
+    file beside it is wrong, E605 too large or unreadable, E614 a vocabulary of a kind that is not read.
     """
     return Tokenizer(find(path))
 
@@ -40,12 +53,17 @@ class Tokenizer:
     """
 
     def __init__(self, file: Path) -> None:
-        folder = file.parent if file.name == TOKENIZER else None
-        self.sources = Sources(file, folder)
+        made = converted(file) if is_original(file) else {}
+        folder = file.parent if made or file.name == TOKENIZER else None
         self.config: dict[str, Any] = read_config(folder, CONFIG)
+        if self.config:
+            made.pop(CONFIG, None)
+        elif made:
+            self.config = json.loads(made[CONFIG])
+        self.sources = Sources(file, folder, made)
         specials = Specials(self.config, read_config(folder, SPECIAL), read_config(folder, ADDED))
         self._model_ids = (read_config(folder, GENERATION), read_config(folder, MODEL_CONFIG))
-        self._backend, padding = open_backend(file)
+        self._backend, padding = open_backend(file, made.get(TOKENIZER))
         before = special_contents(self._backend)
         guarded(lambda: specials.add_to(self._backend), "adding its special tokens")
         self._special = before | special_contents(self._backend)
@@ -187,7 +205,10 @@ class Tokenizer:
     # ------------------------------------------------------------------ files
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the tokenizer's files into `folder`, byte for byte as they were; TextError E611 if not."""
+        """Write the tokenizer's files into `folder`, byte for byte as they were; TextError E611 if not.
+
+        Those that were made of another vocabulary are written beside it.
+        """
         self.sources.save(Path(folder))
 
 

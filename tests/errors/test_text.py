@@ -49,12 +49,31 @@ def test_e601_no_such_folder(folder: Path) -> None:
 
 def test_e601_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
     said(lambda: load_tokenizer(tmp_path), "E601", "there is no tokenizer.json in", "Hugging Face layout")
-    (tmp_path / "tokenizer.model").write_bytes(b"\n")
+    (tmp_path / "spiece.model").write_bytes(b"\n")
     said(
         lambda: load_tokenizer(tmp_path),
         "E601",
         "there is no tokenizer.json in",
         "only tokenizer.json is read, not",
+    )
+
+
+def test_e602_a_damaged_vocabulary(tmp_path: Path) -> None:
+    (tmp_path / "tekken.json").write_bytes(b'{"config": {}}')
+    hint = "is the download complete?"
+    said(lambda: load_tokenizer(tmp_path), "E602", "this is not a vocabulary: it has no vocab", hint)
+    (tmp_path / "tekken.json").unlink()
+    (tmp_path / "tokenizer.model.v3").write_bytes(b"\x0a\xff")
+    said(lambda: load_tokenizer(tmp_path), "E602", "this is not a vocabulary: it ends inside a number", hint)
+
+
+def test_e614_a_vocabulary_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"\x0a\x03\x0a\x01a")
+    said(
+        lambda: load_tokenizer(tmp_path),
+        "E614",
+        "tokenizer.model' was not trained by byte-pair encoding",
+        "AutoTokenizer's save_pretrained may write a tokenizer.json from it",
     )
 
 
