@@ -119,6 +119,10 @@ class Held:
             hint = "model.new_cache(batch_size, max_length=...) with room for prompt and answer"
             fail(CacheError, "E805", message, hint=hint)
 
+    def rows(self, layer: int, rows: range, end: int) -> dict[str, KeyValues | States]:
+        """The slots of one layer for some neighbouring rows; the longest of all will have `end` tokens."""
+        return {path: slot.rows(rows, end) for path, slot in self.slots[layer].items()}
+
     def commit(self, step: Step) -> None:
         """Count the tokens of a finished call; the only place where lengths grow."""
         anchors: Sequence[int] = self.progress.anchors

@@ -7,6 +7,8 @@ it need not know what a block keeps in them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -28,6 +30,19 @@ class Memory:
     progress: Progress
     tensors: dict[str, Tensor]
     device: torch.device
+
+    def rows(self, rows: range, end: int) -> Self:
+        """The same memory for some neighbouring rows: what is written there is written here.
+
+        `end` is how many tokens the longest row of all will have, for which room is made first.
+        """
+        self.reserve(end)
+        part = copy(self)
+        part.tensors = {name: tensor[rows.start : rows.stop] for name, tensor in self.tensors.items()}
+        return part
+
+    def reserve(self, end: int) -> None:
+        """Make room for rows of up to `end` tokens, where room depends on them."""
 
     @property
     def nbytes(self) -> int:

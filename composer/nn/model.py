@@ -5,7 +5,7 @@ B batch, T tokens, D width of the stream, E width of the token table, V vocabula
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,9 +19,10 @@ from composer.plan import Plan
 from .cache import HybridCache
 from .embedding import positions_of, table_of
 from .heads import Head, Scores, head_of, scores_of
-from .layer import Layer, NormModule, real, shared_module
+from .layer import Layer, NormModule, Slots, real, shared_module
 from .linears import Leaf, LinearGroup
 from .losses import causal_loss, problem_of, sequence_loss, span_loss, token_loss
+from .ragged import parts
 from .resize import resize, rows_wanted
 from .rows import Call, Given, read_call
 from .step import Step
@@ -239,19 +240,21 @@ class Model(nn.Module):
 
     def _answer(self, call: Call, step: Step, cache: HybridCache | None, states: bool) -> ModelOutput:
         """Run every layer and the head; the cache has been written to, and is to be committed."""
-        stream, kept, attentions = step.embedded, [], []
+        kept: list[Tensor] = []
+        attentions: list[Tensor] = []
 
         def record(name: str, value: Tensor) -> None:
             if name == "attentions":
                 attentions.append(call.restore_map(value, continued=any(step.starts)))
 
-        for index, layer in enumerate(self.layers):
-            if states:
+        if states or step.recording:
+            stream = step.embedded
+            for index, layer in enumerate(self.layers):
                 kept.append(call.restore(stream))
-            if cache is None and self._left_out():
-                continue
-            slots = cache.slots[index] if cache else {}
-            stream = layer(stream, step, slots, record if step.recording else None, self.shared)
+                slots = cache.slots[index] if cache else {}
+                stream = layer(stream, step, slots, record if step.recording else None, self.shared)
+        else:
+            stream = self._through(step, cache)
         last = self._behind(stream, step)
         whole = call.restore(last) if states or self.head is None else None
         kind, table = self.plan.head.kind, self.embed.weight
@@ -265,6 +268,29 @@ class Model(nn.Module):
             hidden_states=(*kept, whole) if states and whole is not None else None,
             attentions=tuple(attentions) if step.recording else None,
         )
+
+    def _through(self, step: Step, cache: HybridCache | None) -> Tensor:
+        """(B, T, D) behind the last layer; rows of very different lengths go through it in parts."""
+        layers = [(i, each) for i, each in enumerate(self.layers) if cache or not self._left_out()]
+        whole = range(len(step.counts))
+        found = [whole] if cache and cache.allowed else parts(step.counts, step.device.type)
+        if found == [whole]:
+            return self._layers(layers, step, [cache.slots[i] for i, _ in layers] if cache else None)
+        out = torch.zeros_like(step.embedded)
+        for rows in found:
+            part = step.part(rows)
+            slots = [cache.rows(i, rows, step.ends) for i, _ in layers] if cache else None
+            out[rows.start : rows.stop, : part.width] = self._layers(layers, part, slots)
+        return out
+
+    def _layers(
+        self, layers: Sequence[tuple[int, nn.Module]], step: Step, slots: Sequence[Slots] | None
+    ) -> Tensor:
+        """(B, T, D) through one layer after the other."""
+        stream = step.embedded
+        for number, (_, layer) in enumerate(layers):
+            stream = layer(stream, step, slots[number] if slots else {}, None, self.shared)
+        return stream
 
     def _loss(self, out: ModelOutput, given: Given) -> Tensor | None:
         """How far the scores are from what was to be learnt; None where nothing was."""

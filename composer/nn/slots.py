@@ -126,17 +126,19 @@ class KeyValues(Memory):
 
     def put(self, step: Step, values: tuple[Tensor, ...]) -> Keys:
         """Remember this call's values and return what its tokens may look at."""
-        end = max(start + count for start, count in zip(step.starts, step.counts, strict=True))
-        self._reserve(step, end)
+        end = step.ends
+        self.reserve(end)
         if self.slot.window is None:
             return self._put_full(step, values, end)
         return self._put_ring(step, values, end, self.slot.window)
 
-    def _reserve(self, step: Step, end: int) -> None:
+    def reserve(self, end: int) -> None:
         """Grow, by doubling, where no length was declared."""
         if self.max_length is not None or self.slot.capacity(end, self.rollback) <= self.capacity:
             return
-        grown = self._zeros(len(step.starts), self.slot.capacity(max(64, 2 * end), self.rollback))
+        grown = self._zeros(
+            len(next(iter(self.tensors.values()))), self.slot.capacity(max(64, 2 * end), self.rollback)
+        )
         for name, old in self.tensors.items():
             grown[name][:, :, : self.capacity] = old
         self.tensors = grown

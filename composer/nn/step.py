@@ -47,11 +47,38 @@ class Step:
         """The start of every row when all rows are alike and full, else None."""
         self._made: dict[Hashable, Any] = {}
 
+    def part(self, rows: range) -> Step:
+        """The same call for some neighbouring rows, without the columns that only longer rows have."""
+        own = slice(rows.start, rows.stop)
+        counts = self.counts[own]
+        width = max(counts)
+
+        def cut(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[own, :width]
+
+        part = Step(
+            self.embedded[own, :width],
+            self.starts[own],
+            counts,
+            position_ids=cut(self.position_ids),
+            segments=cut(self.segments),
+            max_length=self.max_length,
+            cached=self.cached,
+            attention=self.attention,
+        )
+        part._made["end"] = self.end()  # angles that depend on the length take that of the whole call
+        return part
+
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` returns, computed at its first use in this call."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
+
+    @property
+    def ends(self) -> int:
+        """Tokens of the longest row behind this call."""
+        return max(start + count for start, count in zip(self.starts, self.counts, strict=True))
 
     @property
     def device(self) -> torch.device:
@@ -115,8 +142,12 @@ class Step:
 
     def end(self) -> int:
         """One more than the largest position of a real token, wherever a packed row starts again."""
+        found: int = self.once("end", self._end)
+        return found
+
+    def _end(self) -> int:
         if self.position_ids is None and self.segments is None:
-            return max(start + count for start, count in zip(self.starts, self.counts, strict=True))
+            return self.ends
         positions = self.positions if self.valid is None else torch.where(self.valid, self.positions, 0)
         return int(positions.max()) + 1
 
