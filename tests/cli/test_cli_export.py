@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,27 @@ def test_transformers_reads_what_was_exported(run: Run) -> None:
         assert torch.allclose(
             theirs(IDS).logits, composer.load(POCKET, dtype=theirs.dtype)(IDS).logits, atol=1e-4
         )
+
+
+def test_the_files_of_a_first_publication(run: Run) -> None:
+    """params.json, consolidated weights and pieces become a folder that AutoTokenizer and AutoModel read."""
+    mistral_common = pytest.importorskip("mistral_common")
+    pieces = Path(mistral_common.__file__).parent / "data" / "mistral_instruct_tokenizer_240323.model.v3"
+    Path("small.yaml").write_text(f"extends: {POCKET}\nvocab_size: 32768\nlayers: 2\n", encoding="utf-8")
+    model = composer.build(composer.resolve(composer.read_spec("small.yaml")), seed=0)
+    composer.save(model, "original", layout="mistral")
+    shutil.copy(pieces, "original/tokenizer.model.v3")
+    done = run("export", "original", "-o", "out")
+    ids = composer.load_tokenizer("original").encode("Hello world")
+
+    assert (0, "") == (done.code, done.err)
+    assert [1, 23325, 2294] == ids == AutoTokenizer.from_pretrained("out").encode("Hello world")
+    with torch.no_grad():
+        theirs = AutoModelForCausalLM.from_pretrained("out")(torch.tensor([ids])).logits
+        assert torch.allclose(theirs, model(torch.tensor([ids])).logits, atol=1e-4)
+    run("export", "out", "-o", "back", "--layout", "mistral")
+    for file in ("consolidated.safetensors", "params.json", "tokenizer.model.v3"):
+        assert Path("original", file).read_bytes() == Path("back", file).read_bytes()
 
 
 def test_dtype(run: Run) -> None:

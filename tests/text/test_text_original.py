@@ -129,7 +129,7 @@ def test_which_of_several_is_read(tmp_path: Path) -> None:
         shutil.copy(carried(name), tmp_path / name)
 
     assert "tokenizer.model.v3" == load_tokenizer(tmp_path).sources.file.name
-    (tmp_path / "tekken.json").write_text(ranks(special_tokens=LISTED))
+    (tmp_path / "tekken.json").write_text(ranks())
     assert "tekken.json" == load_tokenizer(tmp_path).sources.file.name
     assert "tokenizer.model" == load_tokenizer(tmp_path / "tokenizer.model").sources.file.name
 
@@ -142,7 +142,7 @@ def ranks(**changes: Any) -> str:
     tokens = [*(bytes([at]) for at in range(256)), b"ab", b"abc"]
     vocab = [{"rank": at, "token_bytes": base64.b64encode(t).decode()} for at, t in enumerate(tokens)]
     config = {"pattern": r"\S+|\s+", "default_vocab_size": 263, "default_num_special_tokens": 5}
-    data = {"config": config, "vocab": vocab} | {
+    data = {"config": config, "vocab": vocab, "special_tokens": LISTED} | {
         k: v for k, v in changes.items() if k in ("vocab", "special_tokens")
     }
     data["config"] = {**config, **{k: v for k, v in changes.items() if k in config}}
