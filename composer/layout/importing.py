@@ -14,7 +14,7 @@ from ..reading import check_spec
 from ..source.invalid import shown
 from ..spec import Spec
 from .expressions import Expression
-from .family import Family, families, originals
+from .family import Family, families, matching, originals
 from .jsontext import JsonProblem, parse_json
 from .template import UnfilledError
 from .tree import ExpressionProblem
@@ -26,7 +26,7 @@ CONFIG = "config.json"
 def read_config(text: bytes, name: str) -> dict[str, Any]:
     """A `config.json` as plain data.  Raises `WeightsError` E530."""
     try:
-        found = parse_json(text)
+        found = parse_json(text, infinity=True)
     except JsonProblem as problem:
         place = Place(name, problem.line, problem.column) if problem.line else None
         fail(WeightsError, "E530", f"{name} {problem.message}", place=place)
@@ -57,8 +57,7 @@ def import_config(config: Config, name: str, source: str = "config.json") -> Spe
 
 def family_of(config: Config, source: str = "config.json") -> Family:
     """The one family whose `match` is true.  Raises `WeightsError` E531."""
-    every = (*families().values(), *originals().values())
-    found = [family for family in every if _matches(family, config)]
+    found = matching(config)
     if len(found) == 1:
         return found[0]
     kind = config.get("model_type")
@@ -76,13 +75,6 @@ def _nearest(kind: str) -> str:
     if kind in families():
         return f"the family {kind} reads it only where {families()[kind].match.text}"
     return did_you_mean(kind, families())
-
-
-def _matches(family: Family, config: Config) -> bool:
-    try:
-        return family.match.value({"c": config}) is True
-    except ExpressionProblem:
-        return False
 
 
 def _names(family: Family, config: Config, source: str) -> dict[str, Any]:

@@ -15,8 +15,12 @@ class JsonProblem(ValueError):
         self.message, self.line, self.column = message, line, column
 
 
-def parse_json(text: bytes | str) -> Any:
-    """`text` as plain data.
+INFINITY = {"__float__": "Infinity"}
+"""Infinity as the transformers library writes it today; once it wrote the bare word, which is not JSON."""
+
+
+def parse_json(text: bytes | str, infinity: bool = False) -> Any:
+    """`text` as plain data; with `infinity` the bare word stands for `INFINITY`.
 
     Raises `JsonProblem` on a syntax error, bytes that are not UTF-8, a key written twice, NaN or infinity
     (also as 1e999), absurdly long numbers, and nesting too deep to walk.
@@ -26,7 +30,7 @@ def parse_json(text: bytes | str) -> Any:
         return json.loads(
             decoded,
             object_pairs_hook=_unique,
-            parse_constant=_constant,
+            parse_constant=_infinity if infinity else _constant,
             parse_float=_finite,
             parse_int=_short,
         )
@@ -47,6 +51,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise JsonProblem(f"has the key {key!r} twice")
             seen.add(key)
     return found
+
+
+def _infinity(word: str) -> Any:
+    return dict(INFINITY) if word == "Infinity" else _constant(word)
 
 
 def _constant(word: str) -> NoReturn:

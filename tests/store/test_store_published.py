@@ -106,3 +106,16 @@ def test_shared_blocks_of_a_model_that_ties_no_head(tmp_path: Path) -> None:
     assert all(not said[name] for name in NAMES)
     assert torch.allclose(expected, actual, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     assert all(torch.equal(tensor, again[name]) for name, tensor in ours.state_dict().items())
+
+
+def test_many_copies_that_disagree(tmp_path: Path) -> None:
+    """A long list of pairs is cut, and says so."""
+    found = stored_with_aliases(tmp_path / "all")
+    save_file(
+        {n: t + ("layers.4" in n or "layers.5" in n) for n, t in found.items()},
+        tmp_path / "all" / "model.safetensors",
+    )
+    with pytest.raises(WeightsError, match="more pairs of names hold different numbers") as caught:
+        composer.load(tmp_path / "all")
+
+    assert 20 >= len(caught.value.problems)
