@@ -67,12 +67,17 @@ def head_in(config: Mapping[str, Any], source: str) -> StoredHead:
         options.pop("num_labels", None)
     options.pop("label2id", None)  # the names by number say all
     options.pop("pad_token_id", None)  # the spec says it
-    if "hidden_dropout" in config:
+    if config.get("hidden_dropout") is not None:
         options.setdefault("classifier_dropout", config["hidden_dropout"])
     named = config.get("architectures")
-    kinds = {family.head_class(kind): kind for family in families().values() for kind in family.file.heads}
-    first = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else None
-    return StoredHead(None if first is None else kinds.get(first), options, source)
+    first = named[0] if isinstance(named, list) and named else None
+    return StoredHead(_kind_of(first) if isinstance(first, str) else None, options, source)
+
+
+def _kind_of(name: str) -> HeadKind | None:
+    """The head that a class of the transformers library has; None for one that no family knows."""
+    heads = ((family, kind) for family in families().values() for kind in family.file.heads)
+    return next((kind for family, kind in heads if family.head_class(kind) == name), None)
 
 
 def own_head(data: Mapping[str, Any], source: str) -> StoredHead:

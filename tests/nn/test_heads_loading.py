@@ -160,6 +160,27 @@ def test_a_padding_token_that_the_configuration_has_not(rows: Path, tmp_path: Pa
     assert 7 == composer.load(tmp_path / "again").plan.head.pad_token_id
 
 
+def test_dropout_by_its_older_name(causal: Path) -> None:
+    """It stands in where the newer one says nothing, for a head over tokens alone."""
+    file = causal / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    for given, expected in (({"hidden_dropout": 0.5}, 0.5), ({"classifier_dropout": None}, 0.1)):
+        file.write_text(json.dumps({**config, **given}), encoding="utf-8")
+        assert expected == composer.load(causal, head=TOKENS).plan.head.dropout
+
+
+def test_names_that_one_head_begins_otherwise(tmp_path: Path) -> None:
+    """A body is found in them under any head."""
+    spec = composer.read_spec("pocket-ministral")
+    model = composer.build(composer.resolve(spec, head=SPAN), seed=0)
+    composer.save(model, tmp_path / "m")
+    body, classes = composer.load(tmp_path / "m", head="base"), composer.load(tmp_path / "m", head=ROWS)
+
+    assert torch.equal(model.norm.weight, body.norm.weight)
+    assert torch.equal(model.embed.weight, classes.embed.weight)
+    assert ("qa_outputs.weight", "qa_outputs.bias") == tuple(sorted(classes.loading.unused, reverse=True))
+
+
 def test_heads_that_nobody_publishes(tmp_path: Path) -> None:
     """They are saved in our own layout, and refused in one that could not name them."""
     spec = composer.read_spec("pocket-zamba2")

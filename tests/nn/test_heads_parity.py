@@ -12,6 +12,8 @@ import torch
 import transformers
 from torch import Tensor
 
+import composer
+
 from .. import prove
 from ..families.cases import case, reference_class
 from ..families.pair import CHUNKED, Pair, distances, relative
@@ -93,6 +95,44 @@ def test_scores(family: str, head: str, number: int, tmp_path: Path) -> None:
         if head != "sequence-classification":
             theirs, ours = (each[batch["attention_mask"] == 1] for each in (theirs, ours))
         within(pair, f"{side}-padded scores", relative(ours, theirs))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("family", "head", "number"), CASES)
+def test_ways(family: str, head: str, number: int, tmp_path: Path) -> None:
+    """From a cache in chunks, from embeddings, packed, and with all states."""
+    pair = pair_of(family, head, number, tmp_path)
+    cache, cut = pair.ours.new_cache(2, max_length=pair.case.prompt), pair.case.prompt // 2 + 1
+    parts = [
+        pair.logits(pair.ours(part, past_key_values=cache)) for part in (pair.ids[:, :cut], pair.ids[:, cut:])
+    ]
+    cached = parts[1] if head == KINDS[0] else torch.cat(parts, 1)
+    within(pair, "scores from a cache", relative(cached, pair.expected))
+    embedded = pair.logits(pair.ours(inputs_embeds=pair.eager.get_input_embeddings()(pair.ids)))
+    within(pair, "scores of embeddings", relative(embedded, pair.expected))
+    if head == KINDS[1]:
+        segments = torch.arange(2).repeat_interleave(pair.case.prompt)[None]
+        packed = pair.ours(pair.ids.view(1, -1), segment_ids=segments).logits
+        within(pair, "scores of packed rows", relative(packed.view(pair.expected.shape), pair.expected))
+    theirs, ours = (m(pair.ids, output_hidden_states=True) for m in (pair.eager, pair.ours))
+    states = zip(ours.hidden_states, theirs.hidden_states, strict=True)
+    within(pair, "states", max(relative(a, b) for a, b in states))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("family", "head", "number"), CASES)
+def test_files(family: str, head: str, number: int, tmp_path: Path) -> None:
+    """What either writes the other reads, with nothing left over and nothing missing."""
+    pair = pair_of(family, head, number, tmp_path / "theirs")
+    assert ((), ()) == (pair.ours.loading.new, pair.ours.loading.unused)
+    composer.save(pair.ours, tmp_path / "ours")
+    kind = reference_class(family, head)
+    again, info = kind.from_pretrained(tmp_path / "ours", output_loading_info=True)
+
+    assert [] == [key for key, names in info.items() if names]
+    assert pair.eager.config.id2label == again.config.id2label
+    assert [kind.__name__] == again.config.architectures
+    within(pair, "scores of saved files", relative(pair.logits(again.eval()(pair.ids)), pair.expected))
 
 
 def compare(
