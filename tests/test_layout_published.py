@@ -51,7 +51,7 @@ def test_defaults_are_those_of_transformers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEW)
-@pytest.mark.parametrize("seed", range(prove.cases(8, 300)))
+@pytest.mark.parametrize("seed", range(prove.cases(4, 300)))
 def test_as_written_by_transformers(name: str, seed: int) -> None:
     """What was given and what transformers makes of it are one plan, which can be written as a configuration."""
     config = drawn(name, seed)
@@ -66,7 +66,7 @@ def test_as_written_by_transformers(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", NEW)
-@pytest.mark.parametrize("seed", range(prove.cases(4, 100)))
+@pytest.mark.parametrize("seed", range(prove.cases(2, 100)))
 def test_as_many_parameters(name: str, seed: int) -> None:
     """Our count is that of the model that transformers makes of the configuration."""
     config = drawn(name, seed)
@@ -74,7 +74,11 @@ def test_as_many_parameters(name: str, seed: int) -> None:
     assert sum(p.numel() for p in empty(config).parameters()) == planned(config).parameter_count
 
 
-PUBLISHED = [name for name in shipped_specs() if composer.read_spec(name).weights in NEW]
+PUBLISHED = [
+    name
+    for name in shipped_specs()
+    if composer.read_spec(name).weights in NEW and (prove.FULL or not name.endswith("b-instruct"))
+]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -185,3 +189,30 @@ def test_padding_of_texts_alone() -> None:
 
     assert 7 == config["pad_token_id"]
     assert (7, None) == tuple(planned({**config, "pad_token_id": pad}).embedding.padding for pad in (7, -1))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "path"),
+    [
+        ("zamba2-2.7b", "blocks.mamba.dt_min=0.001", "mixer.dt_min"),
+        ("zamba2-2.7b", "blocks.attn.scale=0.1", "shared-attn.attn.scale"),
+        ("zamba2-2.7b", "blocks.attn.sliding_window=7", "shared-attn.attn.sliding_window"),
+        ("zamba2-2.7b", "init.D.mean=2.0", "init.D.mean"),
+        ("opt-125m", "norm.eps=1e-6", "norm.eps"),
+        ("opt-125m", "embedding.positions.offset=0", "embedding.positions"),
+        ("ministral-8b-instruct-2410", "blocks.swa.rope.theta=1e4", "mixer.rope.theta"),
+        ("gemma-2-2b", "embedding.scale=7.0", "embedding.scale"),
+        ("gemma-2-2b", "norm.offset=0.0", "offset"),
+        ("gpt2", "blocks.mlp.bias=false", "mlp.bias"),
+        ("mamba2-130m", "max_position_embeddings=9", "max_position_embeddings"),
+        ("llama-3.2-1b", "blocks.full.out_bias=true", "mixer.out_bias"),
+    ],
+)
+def test_what_a_configuration_cannot_say(name: str, change: str, path: str) -> None:
+    """A plan that its family has no words for is refused, and the field is named."""
+    plan = composer.resolve(composer.read_spec(name, set=[change]))
+    with pytest.raises(WeightsError) as caught:
+        export_config(plan, family_named(plan.spec.weights or ""))
+
+    assert {"E536"} == {problem.code for problem in caught.value.problems}
+    assert path in str(caught.value)
