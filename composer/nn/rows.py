@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .model import Model
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # made in every call, and a frozen one takes four times as long
 class Given:
     """The arguments of one call as they were given."""
 
