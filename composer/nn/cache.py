@@ -162,7 +162,7 @@ class HybridCache(Held):
             )
         snapshot.require(self)
         with self._moving(None if snapshot.whole else snapshot.lengths, but=snapshot):
-            snapshot.put_back(self)
+            snapshot.put_back(self, broken=self._broken is not None)
         self._broken = None
 
     def to(self, device: torch.device | str) -> HybridCache:
@@ -228,11 +228,14 @@ class HybridCache(Held):
         if limit and back > self.allowed:
             message = f"{limit} and can go back {self.allowed} tokens from the most it has had, not {back}"
             fail(CacheError, "E807", message, hint=f"model.new_cache(..., rollback={back})")
+        held = self.lengths
+        rows = [row for row, length in enumerate(lengths) if 0 < length < held[row]]
         with self._moving(lengths):
-            forgotten = [length < held for length, held in zip(lengths, progress.lengths, strict=True)]
-            progress.ahead = [a or b for a, b in zip(progress.ahead, forgotten, strict=True)]
-            progress.lengths = lengths
-            self._empty(row for row, length in enumerate(lengths) if forgotten[row] and not length)
+            for slot in self.memories() if rows else ():
+                slot.forget(rows, [lengths[row] for row in rows], [held[row] for row in rows])
+            for row in rows:
+                progress.lengths[row], progress.behind[row] = lengths[row], True
+            self._empty(row for row, length in enumerate(lengths) if held[row] and not length)
 
     def _take(self, rows: list[int]) -> None:
         self.require_whole()

@@ -6,7 +6,7 @@ it need not know what a block keeps in them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Self
 
@@ -65,6 +65,10 @@ class Memory:
         """Views of what counts when no row has more than `longest` tokens."""
         raise NotImplementedError
 
+    def forget(self, rows: Sequence[int], kept: Sequence[int], held: Sequence[int]) -> None:
+        """Leave nothing of the newest tokens of some rows, which keep `kept[i]` of the `held[i]` they have."""
+        raise NotImplementedError
+
     def clear(self, rows: Iterable[int]) -> None:
         """Leave nothing of these rows behind, not even what is no number."""
         index = list(rows)
@@ -94,10 +98,6 @@ class Memory:
         """What counts, in tensors of its own."""
         with torch.inference_mode(False):
             return {name: view.clone() for name, view in self.used(longest).items()}
-
-    def saved(self) -> dict[str, Tensor]:
-        """What counts, in tensors of its own, with zeros where no row remembers anything."""
-        return self.copied(self.progress.longest)
 
     def on(self, device: torch.device) -> dict[str, Tensor]:
         """Everything on another device."""

@@ -25,14 +25,14 @@ class Progress:
     """One entry a row.
 
     `lengths`: tokens remembered.  `reached`: the most the row has had since it was empty, what they overwrote
-    is gone.  `anchors`: where the anchor of every recurrent state stands.  `ahead`: whether the recurrent
-    states themselves have seen tokens that were forgotten since.
+    is gone.  `anchors`: where the anchor of every recurrent state stands.  `behind`: whether the recurrent
+    states went back to their anchors, from where the next call takes them on.
     """
 
     lengths: list[int]
     reached: list[int]
     anchors: list[int]
-    ahead: list[bool]
+    behind: list[bool]
 
     @classmethod
     def of(cls, rows: int) -> Self:
@@ -47,7 +47,7 @@ class Progress:
             made.lengths += part.lengths
             made.reached += part.reached
             made.anchors += part.anchors
-            made.ahead += part.ahead
+            made.behind += part.behind
         return made
 
     def taken(self, index: Sequence[int]) -> Progress:
@@ -56,14 +56,14 @@ class Progress:
             [self.lengths[row] for row in index],
             [self.reached[row] for row in index],
             [self.anchors[row] for row in index],
-            [self.ahead[row] for row in index],
+            [self.behind[row] for row in index],
         )
 
     def become(self, other: Progress) -> None:
         """The rows of another, in place: slots hold on to this object."""
         made = Progress.joined([other])
         self.lengths, self.reached = made.lengths, made.reached
-        self.anchors, self.ahead = made.anchors, made.ahead
+        self.anchors, self.behind = made.anchors, made.behind
 
     @property
     def longest(self) -> int:
@@ -73,7 +73,7 @@ class Progress:
     def clear(self, row: int) -> None:
         """Make a row one that remembers nothing."""
         self.lengths[row] = self.reached[row] = self.anchors[row] = 0
-        self.ahead[row] = False
+        self.behind[row] = False
 
     def advance(self, counts: Sequence[int], rollback: int, room: int) -> Advance:
         """How anchors move where a log has `room` tokens: by many at once, and only when it would overflow."""
@@ -93,4 +93,4 @@ class Progress:
         """Count the tokens of a finished call."""
         self.lengths = [length + count for length, count in zip(self.lengths, counts, strict=True)]
         self.reached = [max(pair) for pair in zip(self.lengths, self.reached, strict=True)]
-        self.anchors, self.ahead = list(anchors), [False] * len(self.lengths)
+        self.anchors, self.behind = list(anchors), [False] * len(self.lengths)

@@ -33,11 +33,8 @@ def run(block: Run, x: Tensor, at: At) -> Tensor:
     if not isinstance(slot, States) or not slot.rollback:
         return block(x, at)
     progress, step = slot.progress, at.step
-    behind = [row for row, ahead in enumerate(progress.ahead) if ahead]
-    if behind:
-        counts = [progress.lengths[row] - progress.anchors[row] for row in behind]
-        move(slot, slot.anchor, behind, len(progress.ahead))
-        replay(block, at, slot, slot, behind, counts)
+    behind = [row for row, held in enumerate(progress.behind) if held]
+    replay(block, at, slot, slot, behind, [progress.lengths[row] - progress.anchors[row] for row in behind])
     plan: Advance = step.once("advance", lambda: progress.advance(step.counts, slot.rollback, slot.room))
     folded = [row for row, count in enumerate(plan.folded) if count]
     replay(block, at, slot, slot.anchor, folded, [plan.folded[row] for row in folded])
@@ -56,7 +53,7 @@ def replay(block: Run, at: At, slot: States, states: Live, rows: list[int], coun
     step = part_step(at.step, inputs, starts, tuple(counts))
     whole = len(rows) == len(slot.progress.lengths)
     some = states if whole else Live({name: tensor[rows] for name, tensor in states.read().items()})
-    block(padded(step, inputs), at.over(step, some))
+    block(inputs, at.over(step, some))
     for name, tensor in some.read().items() if not whole else ():
         states.read()[name][rows] = tensor
 
@@ -70,7 +67,7 @@ def in_two(block: Run, x: Tensor, at: At, slot: States, lead: Counts) -> Tensor:
     for part in parts:
         piece = part.cut(x)
         short = part_step(step, piece, part.starts, part.counts, part)
-        outs.append(block(padded(short, piece), at.over(short, slot)))
+        outs.append(block(piece, at.over(short, slot)))
         if part is parts[0]:
             move(slot.anchor, slot, [row for row, first in enumerate(lead) if first], len(lead))
     joined = torch.cat(outs, 1)
@@ -124,8 +121,3 @@ def part_step(step: Step, x: Tensor, starts: Counts, counts: Counts, part: Part 
 
     made: Step = step.once(("part", starts, counts, x.shape[1], part is None), make)
     return made
-
-
-def padded(step: Step, x: Tensor) -> Tensor:
-    """(B, T, ...) with zeros on the pads of a step."""
-    return x if step.valid is None else torch.where(step.valid[..., None], x, 0)

@@ -7,7 +7,7 @@ B batch, T tokens in this call, S tokens looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -106,13 +106,10 @@ class KeyValues(Memory):
         """The buffer up to the longest row; all of a ring that is full: before, position p is at p in it too."""
         return {name: tensor[:, :, :longest] for name, tensor in self.tensors.items()}
 
-    def saved(self) -> dict[str, Tensor]:
-        """What a buffer has beyond the end of a shorter row is nothing."""
-        copies = super().saved()
-        for row, length in enumerate(self.progress.lengths):
-            for tensor in copies.values():
-                tensor[row, :, length:] = 0
-        return copies
+    def forget(self, rows: Sequence[int], kept: Sequence[int], held: Sequence[int]) -> None:
+        """No trace of them: what is no number would show through any mask."""
+        for tensor in self.tensors.values():
+            blank(tensor, 2, rows, kept, held)
 
     def _zeros(self, rows: int, room: int) -> dict[str, Tensor]:
         with torch.inference_mode(False):  # a cache that is made in that mode may be used outside it
@@ -228,3 +225,11 @@ def scatter_plan(step: Step, room: int) -> tuple[Tensor, Tensor, Tensor]:
     ]
     rows, tokens, slots = zip(*triples, strict=True) if triples else ((), (), ())
     return step.tensor(rows), step.tensor(tokens), step.tensor(slots)
+
+
+def blank(buffer: Tensor, dim: int, rows: Sequence[int], kept: Sequence[int], held: Sequence[int]) -> None:
+    """Zeros at positions `kept[i]` to `held[i]` of row `rows[i]`, which stand at `position % size` of `dim`."""
+    room = buffer.shape[dim]
+    for row, first, end in zip(rows, kept, held, strict=True):
+        where = torch.arange(first, min(end, first + room), device=buffer.device) % max(1, room)
+        buffer[row].index_fill_(dim - 1, where, 0)

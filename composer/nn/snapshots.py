@@ -51,11 +51,17 @@ class Snapshot:
             self._copies |= self._copied(lambda slot: slot.appends)
             self._whole = True
 
-    def put_back(self, cache: HybridCache) -> None:
-        """Make the cache what it was."""
+    def put_back(self, cache: HybridCache, broken: bool) -> None:
+        """Make the cache what it was, also where a call has failed half-way."""
+        longest, lengths, held = self._progress.longest, self._progress.lengths, cache.lengths
         for number, slot in enumerate(cache.memories()):
-            if number in self._copies:
-                slot.fill([self._copies[number]], self._progress.longest)
+            if broken and number not in self._copies:  # who knows how far it has been written to
+                slot.fill([slot.copied(longest)], longest)
+                slot.forget(range(len(lengths)), lengths, [longest] * len(lengths))
+            elif number not in self._copies:
+                slot.forget(range(len(lengths)), lengths, held)
+            else:
+                slot.fill([self._copies[number]], longest)
         cache.progress.become(self._progress)
 
     def require(self, cache: HybridCache) -> None:

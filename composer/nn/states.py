@@ -7,7 +7,7 @@ being read twice.  Without a rollback nothing of the kind is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from composer.block import Slot
 
 from .memory import Memory
 from .progress import Progress
-from .slots import scatter_plan
+from .slots import blank, scatter_plan
 from .step import Step
 
 ANCHOR, LOG = "anchor.", "log.inputs"
@@ -91,17 +91,11 @@ class States(Memory, Live):
         """All of it."""
         return dict(self.tensors)
 
-    def saved(self) -> dict[str, Tensor]:
-        """Without states that wait to be computed again, and inputs from before an anchor or forgotten."""
-        copies = self.copied(0)
-        progress = self.progress
-        for row, (length, anchor) in enumerate(zip(progress.lengths, progress.anchors, strict=True)):
-            for name in self.slot.tensors if progress.ahead[row] else ():
-                copies[name][row] = 0
-            if self.rollback:
-                kept = {position % self.room for position in range(anchor, length)}
-                copies[LOG][row, sorted(set(range(self.room)) - kept)] = 0
-        return copies
+    def forget(self, rows: Sequence[int], kept: Sequence[int], held: Sequence[int]) -> None:
+        """Back to the anchors, from where the next call goes on; inputs that are forgotten leave no trace."""
+        if self.rollback:
+            move(self, self.anchor, rows, len(self.progress.lengths))
+            blank(self.tensors[LOG], 1, rows, kept, held)
 
     def log(self, step: Step, x: Tensor) -> None:
         """Note what the block reads, (B, T, reads), at `position % room`."""

@@ -31,7 +31,7 @@ from .header import Entry, read_header, read_notes
 
 KEY = "composer_cache"
 VERSION = 1
-NUMBERS = ("lengths", "reached", "anchors", "ahead")
+NUMBERS = ("lengths", "reached", "anchors", "behind")
 
 
 def save_cache(cache: HybridCache, path: str | os.PathLike[str]) -> None:
@@ -80,7 +80,7 @@ def contents(cache: HybridCache) -> dict[str, torch.Tensor]:
     return {
         f"layers.{number}.{path}.{name}": tensor
         for number, path, slot in cache.named_slots()
-        for name, tensor in slot.saved().items()
+        for name, tensor in slot.copied(cache.progress.longest).items()
     }
 
 
@@ -171,9 +171,9 @@ def outlined(notes: Mapping[str, Any], model: Model, name: str) -> HybridCache:
         impossible(name, "its rows are not the same everywhere")
     if rollback < 0 or (most is not None and most < 1):
         impossible(name, f"it is for {most} tokens a row and a rollback of {rollback}")
-    for length, reached, anchor, ahead in zip(*(notes[key] for key in NUMBERS), strict=True):
+    for length, reached, anchor, behind in zip(*(notes[key] for key in NUMBERS), strict=True):
         numbers = all(type(n) is int and 0 <= n < 1 << 40 for n in (length, reached, anchor))
-        if not numbers or type(ahead) is not bool or not anchor <= length <= reached:
+        if not numbers or type(behind) is not bool or not anchor <= length <= reached:
             impossible(
                 name, f"a row of {length!r} tokens has reached {reached!r} with an anchor at {anchor!r}"
             )

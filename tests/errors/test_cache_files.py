@@ -114,7 +114,7 @@ def test_e816_the_memory_of_another_model(saved: Path, other: Callable[[], Model
         ({"lengths": [5, 4]}, "its numbers were changed"),
         ({"lengths": [6, 6], "reached": [6, 6], "check": ""}, "k is F32 [2, 2, 5, 6], its rows need"),
         (
-            {"lengths": [5] * 3, "reached": [5] * 3, "anchors": [0] * 3, "ahead": [False] * 3, "check": ""},
+            {"lengths": [5] * 3, "reached": [5] * 3, "anchors": [0] * 3, "behind": [False] * 3, "check": ""},
             "layers.0.mixer.k is F32 [2, 2, 5, 6], its rows need",
         ),
     ],

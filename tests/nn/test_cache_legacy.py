@@ -57,6 +57,17 @@ def test_a_ring_takes_the_newest_of_all_tokens(rollback: int) -> None:
         again.to_legacy()
 
 
+def test_a_ring_that_went_back_has_still_dropped_tokens() -> None:
+    """What newer ones have overwritten does not come back with them gone."""
+    built = model([4])
+    cache = built.new_cache(1, rollback=3)
+    built(ids(1, 8), past_key_values=cache)
+    cache.rollback(3)
+
+    with pytest.raises(CacheError, match="has dropped its oldest tokens"):
+        cache.to_legacy()
+
+
 def test_what_is_not_keys_and_values_is_named() -> None:
     """Layers with guests, and states."""
     for seed, said in ((104, "remembers 3 things"), (3, "keeps a recurrent state, which tuples cannot hold")):

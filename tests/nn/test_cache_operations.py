@@ -318,15 +318,30 @@ def test_a_file_is_replaced_at_once(built: Model, tmp_path: Path) -> None:
     assert ["one"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_forgotten_numbers_are_not_saved(built: Model, tmp_path: Path) -> None:
-    """Tokens that were no numbers, once forgotten, do not spoil a file."""
-    plain = model([None, 3])
-    cache, whole = fed(plain, 1, 9, rollback=2)
-    plain(inputs_embeds=torch.full((1, 1, 16), torch.nan), past_key_values=cache)
-    cache.rollback(1)
-    for slot in cache.memories():
-        for tensor in slot.saved().values():
-            assert tensor.isfinite().all() or slot.slot.window
+def nothing(built: Model, cache: HybridCache, count: int) -> None:
+    """Feed tokens that are no numbers."""
+    built(inputs_embeds=torch.full((cache.batch_size, count, 16), torch.nan), past_key_values=cache)
+
+
+def test_forgotten_tokens_leave_no_trace(built: Model, tmp_path: Path) -> None:
+    """Tokens that were no numbers, once forgotten, spoil neither what follows nor a file."""
+    cache, whole = fed(built, 2, 9, rollback=3)
+    moment = cache.snapshot()
+    nothing(built, cache, 2)
+    cache.rollback([1, 2])
+    cache.rollback([1, 0])
+    cache.save(tmp_path / "one")
+    assert continues(built, cache, whole.tolist())
+
+    cache.restore(moment)
+    nothing(built, cache, 30)
+    cache.restore(moment)
+    cache.save(tmp_path / "one")
+    nothing(built, cache, 2)
+    cache.poison(RuntimeError("half-way"))
+    cache.restore(moment)
+    cache.rollback([0, 1])
+    assert continues(built, cache, [whole[0].tolist(), whole[1, :8].tolist()])
 
 
 def test_moving_to_the_same_device_changes_nothing(built: Model) -> None:
