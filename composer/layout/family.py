@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -142,6 +144,13 @@ class Family:
         found = self.file.heads.get(kind)
         return found.prefix if isinstance(found, HeadClass) else self.file.prefix
 
+    def fits(self, config: Mapping[str, Any]) -> bool:
+        """Whether a configuration belongs to the family."""
+        try:
+            return self.match.value({"c": config}) is True
+        except ExpressionProblem:
+            return False
+
     def _reads(self, name: str) -> set[str]:
         """Every K that the family reads as `name.K` when it makes a spec."""
         expressions = [self.match, *self.let.values(), *self.checks, *self.spec.expressions()]
@@ -183,10 +192,54 @@ def _included(document: Document, name: str, others: Mapping[str, Document]) -> 
     return others[name], _checked(others[name], Shared)
 
 
+class Beside(Mapping[str, Document]):
+    """The files of a folder by their names without ending, each read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+        self._read: dict[str, Document] = {}
+
+    def __getitem__(self, name: str) -> Document:
+        if name not in self._read:
+            self._read[name] = read_file(self.paths[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
 @cache
+def _beside() -> Beside:
+    return Beside(specs_folder() / "families")
+
+
+@cache
+def _texts() -> dict[str, str]:
+    """The files that are families, as text: looking into one costs a hundredth of reading it."""
+    texts = {name: path.read_text(encoding="utf-8") for name, path in _beside().paths.items()}
+    return {name: text for name, text in texts.items() if re.search("^family:", text, re.MULTILINE)}
+
+
+@cache
+def _read(name: str) -> Family:
+    return Family(_beside()[name], _beside())
+
+
 def _every() -> list[Family]:
-    documents = {path.stem: read_file(path) for path in sorted((specs_folder() / "families").glob("*.yaml"))}
-    return [Family(document, documents) for document in documents.values() if "family" in document.data]
+    return [_read(name) for name in _texts()]
+
+
+def matching(config: Mapping[str, Any]) -> list[Family]:
+    """The families whose `match` is true of a configuration.
+
+    Those that name its model_type in their `match` are looked at first, and the others only if none of them fits.
+    """
+    named = re.compile(f"^match: .*'{re.escape(str(config.get('model_type')))}'", re.MULTILINE)
+    likely = [_read(name) for name, text in _texts().items() if named.search(text)]
+    return [each for each in likely if each.fits(config)] or [each for each in _every() if each.fits(config)]
 
 
 @cache
@@ -203,8 +256,9 @@ def originals() -> dict[str, Family]:
 
 def family_named(name: str) -> Family:
     """The family that a spec's `weights` names.  Raises `SpecError` E539."""
-    found = families()
-    if name not in found:
-        hint = did_you_mean(name, found) or f"one of: {', '.join(found)}"
+    line = re.compile(f"^family: {re.escape(name)}$", re.MULTILINE)
+    found = [_read(stem) for stem, text in _texts().items() if line.search(text)]
+    if not found or found[0].file.layout is not None:
+        hint = did_you_mean(name, families()) or f"one of: {', '.join(families())}"
         fail(SpecError, "E539", f"no family is called {name!r}", path="weights", hint=hint)
-    return found[name]
+    return found[0]

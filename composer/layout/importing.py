@@ -148,5 +148,7 @@ def spec_name(folder: str | Path) -> str:
 
 def config_file(folder: Path) -> str:
     """The published configuration in a folder: config.json, or that of another layout if only that is there."""
+    if os.path.lexists(folder / CONFIG):
+        return CONFIG
     others = (family.file.layout.config for family in originals().values() if family.file.layout)
-    return next((name for name in (CONFIG, *others) if os.path.lexists(folder / name)), CONFIG)
+    return next((name for name in others if os.path.lexists(folder / name)), CONFIG)

@@ -12,7 +12,7 @@ from transformers import CONFIG_MAPPING
 
 import composer
 from composer.describe.imported import imported_text
-from composer.layout.family import families
+from composer.layout.family import families, matching
 from composer.layout.importing import import_config
 from composer.layout.view import view
 from composer.source import read_document
@@ -135,3 +135,11 @@ def test_names_from_a_file_steer_nothing(tmp_path: Path, run: Run) -> None:
 
     assert "\x1b" not in text
     assert "mine" == read_document(text, "").data["name"]
+
+
+def test_a_family_is_found_without_reading_all() -> None:
+    """Only families that name a model_type fit a configuration that has it: looking at those first misses none."""
+    for name in FAMILIES:
+        config = written(drawn(name, 0))
+
+        assert matching(config) == [family for family in families().values() if family.fits(config)]

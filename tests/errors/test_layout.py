@@ -46,7 +46,16 @@ def family(text: str = GOOD, keys: str = KEYS) -> Family:
 @pytest.fixture
 def one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The only family there is."""
-    monkeypatch.setattr("composer.layout.importing.families", lambda: {"one": family()})
+    known(monkeypatch, "one")
+
+
+def known(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """The family under these names, and no other."""
+    found = {name: family() for name in names}
+    monkeypatch.setattr("composer.layout.importing.families", lambda: found)
+    monkeypatch.setattr(
+        "composer.layout.importing.matching", lambda config: [f for f in found.values() if f.fits(config)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,10 +89,10 @@ def test_no_family(one: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "model_type: config.json has no model_type [E531]\n   hint: families: one" == said(
         lambda: family_of({})
     )
-    monkeypatch.setattr("composer.layout.importing.families", lambda: {"ones": family()})
+    known(monkeypatch, "ones")
     rule = f"   hint: the family ones reads it only where {family().match.text}"
     assert f"{lead} 'ones' [E531]\n{rule}" == said(lambda: family_of({"model_type": "ones"}))
-    monkeypatch.setattr("composer.layout.importing.families", lambda: {"one": family(), "two": family()})
+    known(monkeypatch, "one", "two")
     assert "config.json fits several families: one, one [E531]" == said(
         lambda: family_of({"model_type": "one"})
     )
