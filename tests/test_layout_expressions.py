@@ -37,7 +37,8 @@ def value(text: str) -> Any:
         ("cycle(['a', 'b', 'b', 'a', 'b', 'b']).pattern", "a, b×2"), ("cycle(['a'] * 7)['remainder']", "error"),
         ("cycle(['a', 'a+g'] * 2 + ['a'])", {"pattern": "a×2+g", "remainder": "truncate"}),
         ("listed(c.a)", [3]), ("listed(c.l)", [1, 2]), ("listed(null)", [None]), ("whole('4096')", 4096),
-        ("round(2.6)", 3), ("c.b != 1", True), ("1 == true", False), ("1 == 1.0", True), ("'if' == 'if'", True), ('"\'" != \'x\'', True),
+        ("round(2.6)", 3), ("c.b != 1", True),
+        ("1 == true", False), ("1 == 1.0", True), ("'if' == 'if'", True), ('"\'" != \'x\'', True),
     ],
 )  # fmt: skip
 def test_values(text: str, expected: Any) -> None:
