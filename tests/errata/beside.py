@@ -71,17 +71,19 @@ def drawn(model: Any) -> Any:
     return model.eval()
 
 
-def ours(model: Any, head: Any = None, **mamba: Any) -> Model:
+def ours(model: Any, head: Any = None, dtype: torch.dtype = torch.float32, **mamba: Any) -> Model:
     """Ours, loaded from what the other writes; `mamba` are options of the block of that name."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         spec = changed(Path(folder), mamba) if mamba else None
-        return composer.load(folder, spec=spec, head=head, dtype=torch.float32)
+        return composer.load(folder, spec=spec, head=head, dtype=dtype)
 
 
 def changed(folder: Path, mamba: dict[str, Any]) -> Spec:
     """The spec of a folder, with other options of its block `mamba`."""
-    data = import_config(json.loads((folder / "config.json").read_text(encoding="utf-8")), "small").model_dump()
+    data = import_config(
+        json.loads((folder / "config.json").read_text(encoding="utf-8")), "small"
+    ).model_dump()
     data["blocks"]["mamba"] |= mamba
     return Spec.model_validate(data)
 
