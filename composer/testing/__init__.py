@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from composer.block import Block, Site
 from composer.errors import PluginError, Problem, did_you_mean, fail
 
-from . import declaration, module, recurrence, sequence
+from . import adapting, declaration, module, recurrence, sequence
 from .bench import Bench, first_line
 from .verify_rows import Row, Verification
 from .verifying import verify
@@ -58,6 +58,7 @@ _CHECKS: dict[str, Check] = {
         module.saving,
         module.copies,
         module.prepared,
+        adapting.adapters,
         module.compiling,
     )
 }

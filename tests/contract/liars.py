@@ -267,6 +267,15 @@ class KeepsCopy(Module):
         return y + self.packed
 
 
+class CallsParts(Module):
+    """Runs the parts of a group one by one, past what the host adds to them."""
+
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        parts = [part(self.read(x, at)) for part in self.qkv.children()]
+        q, k, v = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in parts)
+        return self.out(attend(q, k, v, at, sees=self.visible(), scale=0.5), at)[0]
+
+
 class KernelDependent(Module):
     def scale(self, at: At) -> float:
         return 0.25 if at.step.attention == "reference" else 0.5
