@@ -46,14 +46,16 @@ def recurrent(draw: Random) -> dict[str, Any]:
 
 def shared(draw: Random) -> dict[str, Any]:
     """A chain of several blocks that reads stream and embedding, with weights that its uses share."""
+    second = draw.choice(["mlp", "state"])
+    adapted = draw.choice(["attn.qkv", "attn.qkv.v", {"mlp": "mlp.gate_up", "state": "state.in"}[second]])
     return {
         "reads": ["stream", "embedding"],
         "out": "linear",
         "share": {"copies": draw.choice([1, 2])},
-        "adapters": {f"{draw.choice(['attn.qkv', 'attn.qkv.v'])}": {"rank": 2}},
+        "adapters": {adapted: {"rank": 2}},
         "branches": [
             {"norm": NORM, "mix": "attn", "residual": 0},
-            {"norm": NORM, "mix": draw.choice(["mlp", "state"]), "residual": 0},
+            {"norm": NORM, "mix": second, "residual": 0},
         ],
     }
 

@@ -21,7 +21,7 @@ from .fading import Fading, catalog
 from .hybrids import hybrid
 from .models import close, ids, model, plan
 
-DEEP = 104
+DEEP = 237
 """A seed whose model has a full, a windowed and a recurrent layer, guests, and a shared chain."""
 
 
