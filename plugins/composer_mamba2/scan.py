@@ -106,7 +106,7 @@ def decays(logs: Tensor, dtype: torch.dtype) -> Tensor:
     sums = sums.add_(low[..., :, None]).sub_(low[..., None, :])
     # A token loses nothing of itself: without this its gradient would be added and taken away again, and rounding
     # would leave a trace beside the small ones of what decays fast.
-    sums.diagonal(dim1=-2, dim2=-1).zero_()
+    diagonal(sums).zero_()
     return left(sums)
 
 
@@ -115,8 +115,13 @@ def mixing(decay: Tensor, similar: Tensor, dt: Tensor, D: Tensor) -> Tensor:
     groups = similar.shape[2]
     grouped = times(decay.unflatten(2, (groups, -1)), similar[:, :, :, None]).flatten(2, 3)
     inner = times(grouped, dt[..., None, :])
-    inner.diagonal(dim1=-2, dim2=-1).add_(D[:, None])
+    diagonal(inner).add_(D[:, None])
     return inner
+
+
+def diagonal(square: Tensor) -> Tensor:
+    """(..., l) of (..., l, l), in its memory; compilers take it better than torch's own."""
+    return square.view(*square.shape[:-2], -1)[..., :: square.shape[-1] + 1]
 
 
 def by_head(part: Tensor, weight: Tensor) -> Tensor:
