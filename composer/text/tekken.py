@@ -37,12 +37,13 @@ def from_ranks(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     ranks = {token: rank for rank, token in enumerate(tokens)}
     if len(ranks) < len(tokens):
         raise RankProblem("two of its tokens are the same bytes")
-    ids = {_letters(token): len(special) + rank for token, rank in ranks.items()}
+    spelt = {token: "".join([_LETTER[byte] for byte in token]) for token in tokens}
+    ids = {spelt[token]: len(special) + rank for token, rank in ranks.items()}
     pairs = merges((token for token in tokens if len(token) > 1), ranks)
     model = {
         "unk_token": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": True,
         "vocab": {**{name: at for at, name in enumerate(special)}, **ids},
-        "merges": [f"{_letters(left)} {_letters(right)}" for left, right in pairs],
+        "merges": [f"{spelt[left]} {spelt[right]}" for left, right in pairs],
     }  # fmt: skip
     added = [added_token(at, name) for at, name in enumerate(special)]
     named = {key: name for key, name in _NAMED.items() if name in special}
@@ -52,10 +53,10 @@ def from_ranks(text: str) -> tuple[dict[str, Any], dict[str, str]]:
         "behavior": "Isolated",
         "invert": False,
     }
-    spelt = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    steps = {"type": "Sequence", "pretokenizers": [words, spelt]}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    steps = {"type": "Sequence", "pretokenizers": [words, level]}
     return tokenizer_json(
-        model, added, ("<s>", special.index("<s>")), pre_tokenizer=steps, decoder=spelt
+        model, added, ("<s>", special.index("<s>")), pre_tokenizer=steps, decoder=level
     ), named
 
 
@@ -106,8 +107,3 @@ def _whole(config: Mapping[str, Any], key: str, otherwise: int) -> int:
     if type(value) is not int or not 0 < value < 10_000_000:
         raise RankProblem(f"{key} in its config is no sensible number")
     return value
-
-
-def _letters(token: bytes) -> str:
-    """A token in the alphabet of bytes."""
-    return "".join(_LETTER[byte] for byte in token)
