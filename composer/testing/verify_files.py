@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from composer.describe.units import amount
 from composer.errors import ComposerError
 from composer.nn import Model
 from composer.store import load, save
@@ -15,7 +16,7 @@ from composer.store import load, save
 from .bench import first_line
 from .verify_rows import Row, counted, judged, unchecked
 from .verify_sequence import Sequences, apart
-from .verify_subject import Subject, gigabytes
+from .verify_subject import Subject
 
 Layout = Literal["composer", "hf"]
 CHECKS: dict[Layout, str] = {"composer": "saved, own layout", "hf": "saved, published layout"}
@@ -64,4 +65,4 @@ def same(subject: Subject, model: Model, again: Model, check: str) -> Row:
 def full(subject: Subject, scratch: Path) -> str:
     """Why there is no room for a copy on disk; empty where there is."""
     free, needed = shutil.disk_usage(scratch).free, subject.weight_bytes * 5 // 4
-    return "" if needed <= free else f"needs {gigabytes(needed)} of disk, {gigabytes(free)} are free"
+    return "" if needed <= free else f"needs {amount(needed, 'B')} of disk, {amount(free, 'B')} are free"

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from composer.describe.units import amount
 from composer.errors import ComposerError, WeightsError
 from composer.layout.heads import HEAD, head_in, own_head
 from composer.layout.importing import config_file, import_config, read_config, spec_name
@@ -67,7 +68,7 @@ class Subject:
         """Why something that takes so many bytes is not done; empty where it fits."""
         if needed <= self.limit:
             return ""
-        return f"needs {gigabytes(needed)}, the limit is {gigabytes(self.limit)}"
+        return f"needs {amount(needed, 'B')}, the limit is {amount(self.limit, 'B')}"
 
     def open(self) -> None:
         """Load or draw the weights, unless they do not fit or the folder is damaged."""
@@ -102,7 +103,9 @@ class Subject:
 
     @property
     def room(self) -> int:
-        """The longest text that is fed."""
+        """The longest text that is fed; where ropes turn otherwise in a longer one, all are of one length."""
+        if stretched(self.plan):
+            return self.tokens
         most = self.plan.sizes.max_position_embeddings or 2 * self.tokens
         return max(self.tokens, min(2 * self.tokens, most))
 
@@ -162,8 +165,3 @@ def memory_limit() -> int:
     except (OSError, ValueError, KeyError, AttributeError):
         free = 8 * 10**9
     return free * 4 // 5
-
-
-def gigabytes(count: int) -> str:
-    """Bytes as `7.2 GB`."""
-    return f"{count / 1e9:.1f} GB"

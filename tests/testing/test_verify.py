@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_what_does_not_fit_is_not_checked() -> None:
     why = {row.why for row in found if row.verdict == "not checked"}
 
     assert ["parameters", "cache bytes"] == [row.check for row in found if row.verdict == "ok"]
-    assert {"a spec has no weights", "needs 29.1 GB, the limit is 1.0 GB"} == why
+    assert {"a spec has no weights", "needs 29.1 GB, the limit is 1.00 GB"} == why
 
 
 def test_without_the_other_library(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,12 +219,33 @@ def test_a_model_of_very_short_texts() -> None:
     assert 0 == found.count("WRONG")
 
 
-def test_ropes_that_depend_on_the_length() -> None:
-    """Lengths are told ahead, so that every way is in the same regime."""
-    rope = "blocks.near.rope={type: dynamic, factor: 2.0, theta: 10000.0}"
-    found = verify(small(set=[rope, "max_position_embeddings=20", "pattern=near"]), tokens=20)
+STRETCHED = {
+    "dynamic": "{type: dynamic, factor: 2.0, theta: 10000.0}",
+    "longrope": "{type: longrope, theta: 10000.0, original_max_position_embeddings: 30, "
+    "short_factor: [1, 1.5, 2, 3], long_factor: [2, 4, 5, 9]}",
+}
+
+
+@pytest.mark.parametrize("tokens", [20, 24, 40])
+@pytest.mark.parametrize("rope", STRETCHED)
+def test_ropes_that_depend_on_the_length(rope: str, tokens: int) -> None:
+    """Lengths are told ahead, so that every way is in the same regime, on this side of the switch and beyond."""
+    most = {"dynamic": 60, "longrope": 200}[rope]
+    changes = [f"blocks.near.rope={STRETCHED[rope]}", f"max_position_embeddings={most}", "pattern=near"]
+    found = verify(small(set=changes), tokens=tokens)
 
     assert [] == [row for row in found if row.verdict == "WRONG"]
+
+
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a copy does not fit, saving is not checked, and nothing is written."""
+    usage = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    rows = [row for row in verify(small(), tokens=9) if row.check.startswith("saved")]
+
+    assert {("not checked", "needs 41.2 kB of disk, 1.00 kB are free")} == {
+        (row.verdict, row.why) for row in rows
+    }
 
 
 HEADS = ["base", "token-classification", "sequence-classification", "question-answering"]
