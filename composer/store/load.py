@@ -54,8 +54,8 @@ def load(
 
     Raises `WeightsError` for everything that is wrong with the folder, `SpecError` for an architecture that
     cannot be, UsageError E906 for a shipped spec without weights, CallError for an argument that cannot be
-    (E701, E713, E716, E718, E720, E721); then nothing is loaded.  One check may outlast the call: numbers of more than
-    64 MB of mapped tensors are looked at in the background, and the first use of the model waits for it.
+    (E701, E713, E716, E718, E720, E721); then nothing is loaded.  One check may outlast the call: numbers of
+    more than 64 MB of mapped tensors are looked at in the background, and the first use of the model waits.
     """
     path = checkpoint_folder(folder)
     device = _device(device)
@@ -81,7 +81,7 @@ def _read(
     """The checkpoint, whose layout it is if not the usual one, the configurations beside it, and its head."""
     checkpoint, original = open_weights(folder)
     config = _config(folder / config_file(folder))
-    own = _config(folder / HEAD)
+    own = _config(folder / HEAD) if os.path.lexists(folder / OWN) else None
     stored = head_in(config or {}, str(folder / CONFIG)) if own is None else own_head(own, str(folder / HEAD))
     return checkpoint, original, config, _config(folder / GENERATION), stored
 
