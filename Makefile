@@ -19,3 +19,4 @@ check:
 docs:
 	$(PYTHON) docs/make_models.py
 	$(PYTHON) docs/make_families.py
+	$(PYTHON) docs/make_config_fields.py
