@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pathlib
 from typing import Any
@@ -42,7 +43,7 @@ def verb(model: str, out: str, layout: str, dtype: str | None, force: bool) -> N
     check_target(pathlib.Path(out), force)
     folder = weights_folder(model)
     if folder is None:
-        configuration(model, out, layout, force)
+        configuration(model, out, layout, dtype, force)
     else:
         checkpoint(folder, out, layout, dtype)
     output.data(printable(out))
@@ -68,15 +69,17 @@ def weights_folder(what: str) -> pathlib.Path | None:
     return None if is_spec and not path.is_dir() and not shipped else weights_of(what)
 
 
-def configuration(model: str, out: str, layout: str, force: bool) -> None:
+def configuration(model: str, out: str, layout: str, dtype: str | None, force: bool) -> None:
     """The small file of a layout that says what the architecture is."""
     from composer.cli.files import create_text, replace_text
+    from composer.cli.generate import dtype_named
     from composer.cli.models import read_model
     from composer.store.save import described
 
     plan = read_model(model)
+    files = described(plan, layout, dtype_named(dtype) if dtype else None)
     os.makedirs(out, exist_ok=True)
-    for name, content in described(plan, layout).items():
+    for name, content in files.items():
         file = os.path.join(out, name)
         (replace_text if force and os.path.exists(file) else create_text)(file, content.decode())
     output.talk(f"{printable(plan.name)} is a spec, which has no weights: only the configuration is written")
@@ -87,6 +90,7 @@ def checkpoint(folder: pathlib.Path, out: str, layout: str, dtype: str | None) -
     from composer.cli.generate import dtype_named
     from composer.store import load, save
 
+    gc.enable()
     tokenizer = tokenizer_of(folder)
     model = load(folder, dtype=dtype_named(dtype) if dtype else None)
     save(model, out, layout=layout, tokenizer=tokenizer)

@@ -17,6 +17,9 @@ class Files(Frozen):
     name: str = Field(min_length=1, description="What `layout=` calls it.")
     config: str = Field(min_length=1, description="The file with the configuration.")
     tensors: str = Field(min_length=1, description="The safetensors file with all weights.")
+    index: str = Field(
+        min_length=1, description="The index of several such files, of a model too large for one."
+    )
     numbered: str = Field(
         min_length=1, description="Older files of weights: {number} has two digits and counts from 00."
     )
@@ -41,7 +44,8 @@ class Files(Frozen):
 
     def owns(self, file: str) -> bool:
         """Whether a file of this name is part of a checkpoint in this layout."""
-        return file in (self.config, self.tensors) or self.number(file) is not None
+        single = re.sub(r"-\d{5}-of-\d{5}(?=\.)", "", file)
+        return single in (self.config, self.tensors, self.index) or self.number(file) is not None
 
 
 @cache

@@ -12,7 +12,7 @@ import torch
 from ..errors import WeightsError, fail
 from ..layout.family import Family, originals
 from ..layout.originals import Files
-from .checkpoint import SINGLE, Checkpoint, Shard
+from .checkpoint import SINGLE, Checkpoint, Shard, open_shards
 from .files import present
 from .finite import Region
 from .header import Entry
@@ -40,18 +40,27 @@ def open_weights(folder: Path) -> tuple[Checkpoint, Family | None]:
 
 
 def _shards(folder: Path, files: Files) -> Iterator[Shard]:
-    """The weights of one layout as one shard; none if there are none."""
+    """The weights of one layout; none if there are none."""
     numbers = _numbers(folder, files)
-    if present(folder / files.tensors):
-        if numbers:
-            both = f"both {files.tensors} and {files.numbered_file(numbers[0])}"
-            fail(WeightsError, "E508", f"{folder} holds {both}", hint="remove the one that is old")
+    kinds = [name for name in (files.tensors, files.index) if present(folder / name)]
+    kinds += [files.numbered_file(number) for number in numbers[:1]]
+    if len(kinds) > 1:
+        both = f"both {kinds[0]} and {kinds[1]}"
+        fail(WeightsError, "E508", f"{folder} holds {both}", hint="remove the one that is old")
+    if numbers:
+        yield _numbered(folder, files, numbers)
+    elif kinds == [files.index]:
+        yield from open_shards(folder, files.index)
+    elif kinds:
         yield Shard(folder / files.tensors)
-    elif numbers:
-        if absent := sorted({*range(numbers[-1])} - {*numbers}):
-            fail(WeightsError, "E544", f"{folder} lacks {files.numbered_file(absent[0])}")
-        parts = [PickledShard(folder / files.numbered_file(number)) for number in numbers]
-        yield parts[0] if len(parts) == 1 else JoinedShard(parts, files)
+
+
+def _numbered(folder: Path, files: Files, numbers: list[int]) -> Shard:
+    """Files that count from 00, as one."""
+    if absent := sorted({*range(numbers[-1])} - {*numbers}):
+        fail(WeightsError, "E544", f"{folder} lacks {files.numbered_file(absent[0])}")
+    parts = [PickledShard(folder / files.numbered_file(number)) for number in numbers]
+    return parts[0] if len(parts) == 1 else JoinedShard(parts, files)
 
 
 def _numbers(folder: Path, files: Files) -> list[int]:

@@ -121,15 +121,17 @@ def check_layout(name: str) -> None:
         fail(WeightsError, "E523", f"no layout is called {name!r}", hint=f"one of: {', '.join(known)}")
 
 
-def described(plan: Plan, layout: str) -> dict[str, bytes]:
+def described(plan: Plan, layout: str, dtype: torch.dtype | None = None) -> dict[str, bytes]:
     """The files of a layout that say what an architecture is, by name, for a plan without weights.
+
+    `dtype` is what a config.json names; the other layouts have no place for one.
 
     Raises `WeightsError` as `save` does.
     """
     check_layout(layout)
     if layout == "composer":
         return {OWN: spec_text(plan.spec).encode()}
-    return (published(plan) if layout == "hf" else in_original(plan, originals()[layout]))[1]
+    return (published(plan, dtype) if layout == "hf" else in_original(plan, originals()[layout]))[1]
 
 
 def spec_text(spec: Spec) -> str:

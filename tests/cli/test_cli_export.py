@@ -104,6 +104,8 @@ def test_dtype(run: Run) -> None:
 
     assert {torch.bfloat16} == {tensor.dtype for tensor in load_file("out/model.safetensors").values()}
     assert "bfloat16" == json.loads(Path("out/config.json").read_text())["dtype"]
+    run("export", "mistral-7b-v0.1", "-o", "config", "--dtype", "float16")
+    assert "float16" == json.loads(Path("config/config.json").read_text())["dtype"]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +153,7 @@ def test_what_a_layout_cannot_say(run: Run) -> None:
     other = run("export", "mine.yaml", "-o", "out", "--layout", "hf")
 
     assert (1, "", 0) == (done.code, done.out, other.code)
+    assert ["mine.yaml", "out"] == sorted(os.listdir())
     assert (
         "layers.{0..3}.mlp.hidden_act: a configuration of params-json cannot say this: it is 'gelu'"
         in done.err

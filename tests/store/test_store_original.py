@@ -107,6 +107,21 @@ def test_numbered_files_are_joined(count: int, tmp_path: Path) -> None:
     )
 
 
+def test_shards_of_a_model_too_large_for_one_file(tmp_path: Path) -> None:
+    """The files of an index are read alike, and go when one file is written."""
+    found, folder = tensors(), write(tmp_path / "one", {})
+    (folder / "consolidated.safetensors").unlink()
+    homes = {name: f"consolidated-{1 + at % 2:05}-of-00002.safetensors" for at, name in enumerate(found)}
+    for file in sorted({*homes.values()}):
+        save_file({name: found[name] for name in found if homes[name] == file}, folder / file)
+    (folder / "consolidated.safetensors.index.json").write_text(json.dumps({"weight_map": homes}))
+    composer.save(composer.load(folder), folder, layout=LAYOUT)
+    again = load_file(folder / "consolidated.safetensors")
+
+    assert all(torch.equal(tensor, again[name]) for name, tensor in found.items())
+    assert ["consolidated.safetensors"] == [each.name for each in folder.glob("consolidated*")]
+
+
 def broken_parts(folder: Path, how: str) -> Path:
     """Numbered files that do not belong together."""
     write_numbered(folder, tensors(), 3 if how == "a gap" else 2)
