@@ -182,3 +182,17 @@ def test_files_that_lose_something(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row for row in verify(plan_of(""), tokens=16) if row.verdict == "WRONG"]
 
     assert [("saved, own layout", "norm.weight is another")] == [(row.check, row.why) for row in rows]
+
+
+def test_a_save_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model without a published form is not checked there; one that cannot be written is wrong."""
+    from composer.errors import WeightsError, fail
+    from composer.testing import verify_files
+
+    def failing(*given: Any, **more: Any) -> None:
+        fail(WeightsError, "E521", "the folder cannot be written")
+
+    monkeypatch.setattr(verify_files, "save", failing)
+    rows = [row for row in verify(plan_of(""), tokens=16) if row.check.startswith("saved")]
+
+    assert [("WRONG", "the folder cannot be written")] * 2 == [(row.verdict, row.why) for row in rows]
