@@ -146,10 +146,7 @@ class Family:
 
     def fits(self, config: Mapping[str, Any]) -> bool:
         """Whether a configuration belongs to the family."""
-        try:
-            return self.match.value({"c": config}) is True
-        except ExpressionProblem:
-            return False
+        return _is_true(self.match, config)
 
     def _reads(self, name: str) -> set[str]:
         """Every K that the family reads as `name.K` when it makes a spec."""
@@ -233,13 +230,25 @@ def _every() -> list[Family]:
 
 
 def matching(config: Mapping[str, Any]) -> list[Family]:
-    """The families whose `match` is true of a configuration.
+    """The families whose `match` is true of a configuration; the others are not read."""
+    likely = [name for name, text in _texts().items() if _may_fit(text, config)]
+    return [family for family in map(_read, likely) if family.fits(config)]
 
-    Those that name its model_type in their `match` are looked at first, and the others only if none of them fits.
-    """
-    named = re.compile(f"^match: .*'{re.escape(str(config.get('model_type')))}'", re.MULTILINE)
-    likely = [_read(name) for name, text in _texts().items() if named.search(text)]
-    return [each for each in likely if each.fits(config)] or [each for each in _every() if each.fits(config)]
+
+def _may_fit(text: str, config: Mapping[str, Any]) -> bool:
+    """What the line `match` of a file says; true of a file that has it in another form."""
+    line = re.search(r'^match: "([^"\\]*)"$', text, re.MULTILINE)
+    try:
+        return line is None or _is_true(parse_expression(line[1]), config)
+    except ExpressionProblem:
+        return True
+
+
+def _is_true(match: Expression, config: Mapping[str, Any]) -> bool:
+    try:
+        return match.value({"c": config}) is True
+    except ExpressionProblem:
+        return False
 
 
 @cache
