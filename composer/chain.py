@@ -226,8 +226,8 @@ class LayerPlan:
         return total
 
     def trunks(self) -> Iterator[tuple[Trunk, Chain | MixerPlan]]:
-        """Everything shared that the layer uses, in the order of its chains and blocks."""
-        for _, chain in self.chains():
+        """Everything shared that the layer uses, in the order it runs: guests come before their host."""
+        for chain in (*self.guests.values(), self.host):
             if chain.trunk:
                 yield chain.trunk, chain
             for mixer in chain.mixers:

@@ -16,6 +16,8 @@ from .pattern import ONLY, Row, Tracks, Word, read_tracks
 from .spec import Adapter, BlockEntry, Branch
 
 Where = tuple[str, str, str | None]
+ALIKE = "options of a shared block are the same in every use; give one of them another name"
+APART = "a guest brings a norm with it; give one of them another name"
 
 
 @dataclass
@@ -69,19 +71,18 @@ class Layers(Entries):
     def host(self, row: Row, choices: dict[str, Choice]) -> Chain:
         """The word's own branches, or the spec's with the word of a track where its name stands."""
         names = {track: word.name for track, word in row.items()}
-        for name in names.values():
-            self.check_no_guest(name)
-        owner = names.get(ONLY)
-        if owner and len(row) == 1 and (own := self.spec.blocks[owner].branches):
+        owner, *others = names.values()
+        if not others and (own := self.spec.blocks[owner].branches):
+            self.check_no_guest(owner, "a layer of its own")
             return self.chain(own, ("blocks", owner, "branches"), {}, choices, owner)
         return self.chain(self.spec.layer or self.usual(1.0), ("layer",), names, choices)
 
-    def check_no_guest(self, name: str) -> None:
-        """A word that stands in a layer has nothing that only a guest has."""
+    def check_no_guest(self, name: str, what: str) -> None:
+        """A block that is no guest has nothing that only a guest has."""
         for key in ("reads", "out"):
             if getattr(self.spec.blocks[name], key) is not None:
                 hint = f"let it ride on a layer: another+{name}"
-                message = f"{name!r} is a layer of its own, and only a guest has {key!r}"
+                message = f"{name!r} is {what}, and only a guest has {key!r}"
                 self.report("E339", message, ("blocks", name, key), hint, key=True)
 
     def usual(self, residual: float) -> tuple[Branch, ...]:
@@ -177,18 +178,19 @@ class Layers(Entries):
 
     def check_copies(self, layers: Iterable[LayerPlan]) -> None:
         """All uses of one copy have the same options, since its weights are built once."""
-        first: dict[Trunk, tuple[int, object]] = {}
+        first: dict[Trunk, tuple[int, tuple[object, ...]]] = {}
         for layer in layers:
             for trunk, part in layer.trunks():
-                what = part.branches if isinstance(part, Chain) else (part.block, part.site)
+                what: tuple[object, ...] = (
+                    part.branches if isinstance(part, Chain) else (part.block, part.site)
+                )
                 index, known = first.setdefault(trunk, (layer.index, what))
                 if known != what:
-                    message = (
-                        f"layers {index} and {layer.index} share a copy of {trunk.word!r} with other options"
-                    )
-                    hint = (
-                        "options of a shared block are the same in every use; give one of them another name"
-                    )
+                    message, hint = f"layers {index} and {layer.index} share a copy of {trunk.word!r}", APART
+                    if isinstance(known[0], BranchPlan) == isinstance(part, Chain):
+                        message, hint = f"{message} with other options", ALIKE
+                    else:
+                        message = f"{message}, one as a guest and one as a part of it"
                     self.report("E341", message, ("blocks", trunk.word, "share"), hint)
 
     def adapters(self, word: str | None, mixers: list[MixerPlan]) -> Iterator[AdapterPlan]:
@@ -225,6 +227,8 @@ class Layers(Entries):
         self, path: str, name: str, choices: dict[str, Choice], site: Site, chain: str | None
     ) -> MixerPlan | None:
         """A block with its options settled at its place; `chain` is the word whose own chain it stands in."""
+        if chain != name:
+            self.check_no_guest(name, "a part of a layer" if chain is None else f"a part of {chain!r}")
         said = {**choices.get(name, Choice()).values, **self.final(name)}
         settled = self.settle(name, said, site)
         self.add(*settled.problems)

@@ -84,12 +84,10 @@ class Resolver(Layers):
     def draws(self, kinds: set[str]) -> dict[str, Draw]:
         """How each kind of tensor that there is gets drawn."""
         known = {**INIT, **self.spec.init}
+        there = {*INIT, *kinds, *self.kinds}
         for kind in self.spec.init:
-            if kind not in {*INIT, *kinds}:
-                hint = (
-                    did_you_mean(kind, {*INIT, *kinds})
-                    or f"the kinds are {', '.join(sorted({*INIT, *kinds}))}"
-                )
+            if kind not in there:
+                hint = did_you_mean(kind, there) or f"the kinds are {', '.join(sorted(there))}"
                 self.report("E332", f"no tensor is of the kind {kind!r}", ("init", kind), hint, key=True)
         for kind in kinds - set(known):
             self.report(
@@ -100,6 +98,12 @@ class Resolver(Layers):
             )
         self.stop()
         return {kind: known[kind] for kind in sorted(kinds)}
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of tensors that the blocks of the spec have, whether they stand in a layer or not."""
+        declared = [found.declared for found in self.settled.values() if found.declared]
+        return {param.init for each in declared for _, param in each.parameters()}
 
     def check_options(self) -> None:
         """What is written about a block is held to its kind, whether the block stands in a layer or not."""

@@ -185,3 +185,23 @@ def test_resolving_is_repeatable() -> None:
 
     assert composer.resolve(spec) == composer.resolve(spec)
     assert before == spec.model_dump()
+
+
+@pytest.mark.parametrize("layer", [None, [{"norm": "rms", "mix": "ffn"}]])
+def test_a_whole_layer_in_a_lone_track(layer: Any) -> None:
+    """Whatever the only track is called, its words may have branches of their own."""
+    both = {"branches": [{"norm": "rms", "mix": ["full", "mlp"]}]}
+    found = resolved(pattern={"ffn": "both×2"}, layer=layer, blocks={**SPEC["blocks"], "both": both})
+
+    assert [["full", "mlp"]] * 2 == [[mixer.path for mixer in layer.host.mixers] for layer in found.layers]
+
+
+def test_draws_of_blocks_that_stand_in_no_layer() -> None:
+    """A spec may be tried with a pattern that leaves out some of its blocks, and keeps how they are drawn."""
+    state = {"kind": "mamba2", "num_heads": 2, "head_dim": 8, "state_size": 4}
+    init = {"conv": {"distribution": "uniform", "spread": 0.5}}
+    found = resolved(pattern="full", blocks={**SPEC["blocks"], "state": state}, init=init)
+
+    assert {"bias", "conv"} & found.init.keys() == set()
+    with pytest.raises(SpecError, match="no tensor is of the kind 'conv'"):
+        resolved(pattern="full", init=init)

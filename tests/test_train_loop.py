@@ -98,6 +98,23 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     assert [line["step"] for line in lines(tmp_path / "whole")] == [5, 10, 12]
 
 
+def test_what_does_not_learn_is_saved_and_resumed(tmp_path: Path) -> None:
+    """Of a parameter without gradients only its value is kept; each other has its own number of steps."""
+    model = Double()
+    model.head.bias.requires_grad_(False)
+    loop = start(tmp_path, model)
+    loop.optimizer.step()
+    loop.optimizer.zero_grad()
+    model.embed.weight.sum().backward()
+    loop.optimizer.step()
+    loop.save()
+    again = start(tmp_path, Double(seed=7))
+    steps = {len(p): s["step"].item() for p, s in again.optimizer.state.items()}
+
+    assert torch.equal(model.head.bias, again.model.head.bias)
+    assert {VOCAB: 1.0} == steps
+
+
 def test_a_log_line_cut_short_is_dropped(tmp_path: Path) -> None:
     """As a crash in the middle of a write leaves it."""
     (tmp_path / "loss.jsonl").write_text('{"step": 5, "loss": 1.0}\n{"step": 10, "loss": 1.0}\n{"step": 1')

@@ -23,32 +23,28 @@ class Adapter(nn.Module):
         self.scale, self.dropout = plan.scale, plan.dropout
         (rank,) = plan.down.parts.values()
         self.down = Leaf(plan.down.reads, rank, bias=False)
-        self.up = nn.ModuleDict(
-            {part: Leaf(rank, width, bias=False) for part, width in plan.up.parts.items()}
-        )
+        self.up = nn.Module()  # no ModuleDict: a part may be called keys
+        for part, width in plan.up.parts.items():
+            self.up.add_module(part, Leaf(rank, width, bias=False))
         self.order = tuple(group)
 
     def added(self, x: Tensor, outs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The outputs of the group for x (B, T, reads), with what this adapter adds."""
         low = self.down(F.dropout(x, self.dropout, self.training))
         low = low if self.scale == 1 else low * self.scale
+        ups = self.up._modules
         return tuple(
-            out + self.up[part](low) if part in self.up else out
+            out if (up := ups.get(part)) is None else out + up(low)
             for part, out in zip(self.order, outs, strict=True)
         )
 
 
-class AdapterTree(nn.Module):
-    """The adapters of one use; children follow the dots of their paths."""
-
-    def put(self, path: str, adapter: Adapter) -> None:
-        """Register an adapter under a dotted path."""
-        name, _, rest = path.partition(".")
-        if not rest:
-            self.add_module(name, adapter)
-            return
-        if name not in self._modules:
-            self.add_module(name, AdapterTree())
-        child = self._modules[name]
-        assert isinstance(child, AdapterTree)
-        child.put(rest, adapter)
+def put(tree: nn.Module, path: str, adapter: Adapter) -> None:
+    """Register an adapter under a dotted path: children follow the dots."""
+    *inner, last = path.split(".")
+    for name in inner:
+        child = tree._modules.get(name)
+        if child is None:
+            tree.add_module(name, child := nn.Module())
+        tree = child
+    tree.add_module(last, adapter)

@@ -29,5 +29,5 @@ def softplus_drawn(tensor: Tensor, how: Draw, generator: torch.Generator | None)
     low, high = math.log(how.low or 1.0), math.log(how.high or 1.0)  # given, or the spec would not be read
     wide = torch.empty(tensor.shape, device=tensor.device)
     wide.uniform_(low, high, generator=generator).exp_()
-    wide.clamp_(min=how.floor or 0.0)
+    wide.clamp_(min=how.floor or torch.finfo(wide.dtype).tiny)  # of 0 the logarithm is infinite
     return tensor.copy_(wide + torch.log(-torch.expm1(-wide)))

@@ -25,9 +25,9 @@ def positions_of(step: Step, table: nn.Embedding, offset: int) -> Tensor:
     if step.end() > rows:
         message = f"position {step.end() - 1} is past the last of the {rows} that the model has learned"
         fail(CallError, "E719", message, hint="give shorter texts; learned positions cannot be stretched")
-    if step.position_ids is not None and int(step.position_ids.min()) < -offset:
-        message = f"position_ids begin at {int(step.position_ids.min())}, the model's at {-offset}"
-        fail(CallError, "E719", message, hint="count from 0")
     where = step.positions if step.valid is None else torch.where(step.valid, step.positions, 0)
+    if step.position_ids is not None and int(where.min()) < -offset:
+        message = f"position_ids begin at {int(where.min())}, the model's at {-offset}"
+        fail(CallError, "E719", message, hint="count from 0")
     found: Tensor = table(where + offset)
     return found

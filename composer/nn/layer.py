@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from composer.block import Norm, Slot
 from composer.chain import BranchPlan, Chain, LayerPlan, MixerPlan, Trunk
 
-from .adapters import Adapter, AdapterTree
+from .adapters import Adapter, put
 from .functional import layer_norm, rms_norm
 from .linears import Leaf, LinearGroup
 from .replay import run
@@ -196,11 +196,11 @@ class ChainUse(ChainModule):
     def _adapt(self) -> Mapping[str, Adapters]:
         """Register the adapters; they are found by block and group of linears."""
         found: dict[str, dict[str, tuple[Adapter, ...]]] = {}
-        tree = AdapterTree()
+        tree = nn.Module()
         for plan in self._chain.adapters:
             mixer = next(each for each in self._chain.mixers if each.path == plan.mixer)
             adapter = Adapter(plan, mixer.declared.linears[plan.group].parts)
-            tree.put(plan.path, adapter)
+            put(tree, plan.path, adapter)
             groups = found.setdefault(plan.mixer, {})
             groups[plan.group] = (*groups.get(plan.group, ()), adapter)
         if found:

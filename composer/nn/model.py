@@ -229,10 +229,10 @@ class Model(nn.Module):
             stream = real(self.norm(stream), step)
         return self.project_out(stream) if self.plan.projections else stream
 
-    def _left_out(self) -> bool:
-        """Whether this training step leaves out the next layer."""
-        rate = self.plan.layerdrop
-        return self.training and rate > 0 and bool(torch.rand(()) < rate)
+    def _running(self, cached: bool) -> list[int]:
+        """The layers that a call runs: a training step leaves some out, unless they are to remember it."""
+        rate = 0.0 if cached or not self.training else self.plan.layerdrop
+        return [index for index, _ in enumerate(self.layers) if rate == 0 or not torch.rand(()) < rate]
 
     def _learns(self) -> bool:
         """Whether any parameter wants a gradient."""
@@ -248,9 +248,11 @@ class Model(nn.Module):
                 attentions.append(call.restore_map(value, continued=any(step.starts)))
 
         if states or step.recording:
-            stream = step.embedded
+            stream, running = step.embedded, self._running(cached=cache is not None)
             for index, layer in enumerate(self.layers):
                 kept.append(call.restore(stream))
+                if index not in running:
+                    continue
                 slots = cache.slots[index] if cache else {}
                 stream = layer(stream, step, slots, record if step.recording else None, self.shared)
         else:
@@ -271,7 +273,7 @@ class Model(nn.Module):
 
     def _through(self, step: Step, cache: HybridCache | None) -> Tensor:
         """(B, T, D) behind the last layer; rows of very different lengths go through it in parts."""
-        layers = [(i, each) for i, each in enumerate(self.layers) if cache or not self._left_out()]
+        layers = [(i, self.layers[i]) for i in self._running(cached=cache is not None)]
         whole = range(len(step.counts))
         found = [whole] if cache and cache.allowed else parts(step.counts, step.device.type)
         if found == [whole]:

@@ -92,10 +92,15 @@ def problems_of(
     type, E304 a value that is not allowed; a pydantic custom error whose type is a code keeps it.
     """
     shape = Shape(known) if isinstance(known, type) else Shape(None, tuple(known))
-    faults = [_fault(each, shape) for each in error.errors(include_url=False)]
+    faults = [_fault(each, shape) for each in error.errors(include_url=False) if not _counts_wrong(each)]
     groups = list(_groups(faults))
     problems = _each_once([_problem(group, places, base) for group in groups[:MAX_SHOWN]])
     return [*problems, *not_shown(len(groups) - MAX_SHOWN)]
+
+
+def _counts_wrong(error: Mapping[str, Any]) -> bool:
+    """Whether a list is only called short because entries that are wrong were not counted."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def _each_once(problems: list[Problem]) -> list[Problem]:

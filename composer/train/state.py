@@ -29,11 +29,11 @@ class Progress:
 
 
 def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write weights, AdamW's two means, torch's random state and `progress`, atomically."""
+    """Write weights, what AdamW holds of each, torch's random state and `progress`, atomically."""
     tensors: dict[str, Tensor] = {f"weights.{name}": p for name, p in model.named_parameters()}
     for name, parameter in model.named_parameters():
-        for key in ("exp_avg", "exp_avg_sq"):
-            tensors[f"{key}.{name}"] = optimizer.state[parameter][key]
+        held = optimizer.state.get(parameter, {})  # of one that never had a gradient nothing is held
+        tensors |= {f"{key}.{name}": tensor for key, tensor in held.items()}
     tensors |= {f"random.{device}": state for device, state in _random_states().items()}
     plain = json.dumps({"step": progress.step, "pending": progress.pending})
     plainly = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -64,11 +64,10 @@ def _restore(
 ) -> None:
     for name, parameter in model.named_parameters():
         parameter.copy_(tensors[f"weights.{name}"])
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(step), device=parameter.device),
-            "exp_avg": tensors[f"exp_avg.{name}"].to(parameter.device),
-            "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(parameter.device),
-        }
+        if f"exp_avg.{name}" in tensors:
+            tensors.setdefault(f"step.{name}", torch.tensor(float(step)))  # older files have one for all
+            held = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter] = {key: each.to(parameter.device) for key, each in held.items()}
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])

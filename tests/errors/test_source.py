@@ -258,6 +258,7 @@ class Options(Frozen):
     window: Annotated[Ring | Open, Field(discriminator="kind")] = Open(kind="open")
     table: dict[str, Rope | Ring] = {}
     short: Annotated[list[int], Field(min_length=1, max_length=2)] = [1]
+    row: Annotated[tuple[int, ...], Field(strict=False), Field(min_length=1)] = (1,)
     nothing: None = None
     colour: Annotated[Colour, Field(strict=False)] = Colour.red
     mixed: str | Annotated[tuple[str, ...], Field(strict=False)] = ""
@@ -336,6 +337,7 @@ OPTIONS: list[tuple[str, list[tuple[str, str, str, str, str]]]] = [
     ("name: abcd", [("E304", "name", "3:11", "must be at most 3 characters long, found 'abcd'", "")]),
     ("name: A1", [("E304", "name", "3:11", "must be of the form ^[a-z]+$, found 'A1'", "")]),
     ("short: []", [("E304", "short", "3:12", "must be at least 1 long, found a list", "")]),
+    ("row: [x]", [("E303", "row.0", "3:11", "expected a whole number, found 'x'", "")]),
     ("short: [1, 2, 3]", [("E304", "short", "3:12", "must be at most 2 long, found a list", "")]),
     (
         "colour: rde",

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 import composer
+from composer.errors import CallError
 from composer.nn import Model
+from composer.nn.draws import draw
+from composer.spec import Draw
 
 from .models import VOCAB, close, ids
 
@@ -142,3 +145,36 @@ def test_draws() -> None:
     assert abs(float(share) - 0.1505) < 0.01  # log 2 of log 100
     counted = draw(torch.empty(4), Draw(distribution="log_range"), None)
     assert close(counted.exp(), torch.tensor([1.0, 2.0, 3.0, 4.0]))
+
+
+@torch.no_grad()
+def test_positions_of_padding_count_for_nothing() -> None:
+    """A call may put anything where no token is; of real tokens a position before the table is refused."""
+    built = model(embedding={"positions": {"offset": 0}})
+    mask, places = torch.tensor([[0, 1, 1], [1, 1, 1]]), torch.tensor([[-1, 0, 1], [0, 1, 2]])
+    padded = built(ids(2, 3), mask, places).logits
+
+    assert close(padded[:1, 1:], built(ids(2, 3)[:1, 1:]).logits)
+    with pytest.raises(CallError, match="position_ids begin at -1"):
+        built(ids(1, 3), position_ids=places[:1])
+
+
+def test_layers_are_left_out_whatever_is_asked_for() -> None:
+    """The same seed leaves out the same layers of a training step, with hidden states and without."""
+    built = model(layerdrop=0.5).train()
+
+    def loss(**asked: bool) -> float:
+        return float(built(ids(2, 5), labels=ids(2, 5), **asked).loss.detach())
+
+    for seed in range(4):
+        torch.manual_seed(seed)
+        plain = loss()
+        torch.manual_seed(seed)
+        assert plain == pytest.approx(loss(output_hidden_states=True), rel=1e-5)
+
+
+def test_the_least_step_is_a_number() -> None:
+    """A softplus too small for float32 is drawn as the smallest there is."""
+    how = Draw(distribution="log_uniform_softplus", low=1e-300, high=1e-300)
+
+    assert torch.isfinite(draw(torch.empty(3), how, None)).all()

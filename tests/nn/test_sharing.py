@@ -11,6 +11,7 @@ import torch
 
 import composer
 from composer import Plan
+from composer.errors import SpecError
 from composer.nn import Model
 
 from .models import VOCAB, close, ids
@@ -170,3 +171,53 @@ def test_frozen_adapters() -> None:
 
     assert still == set(made.frozen)
     assert {f"shared.shared.{c}.mlp.gate_up.{p}.weight" for c in (0, 1) for p in ("gate", "up")} == still
+
+
+def test_names_that_trees_of_modules_use() -> None:
+    """A block may be called what the tree of adapters once called something of its own."""
+    guest = {"adapters": {"put.down": {"rank": 2}}, "branches": [{"norm": "rms", "mix": "put"}]}
+    made = plan("full+guest", blocks={"full": ATTENTION, "put": MLP, "guest": guest})
+    names = [name for name, _ in composer.build(made, seed=0).named_parameters()]
+
+    assert list(made.parameters()) == names
+    assert "layers.0.guest.adapters.put.down.up.down.weight" in names
+
+
+def test_uses_are_told_in_the_order_they_run() -> None:
+    """A guest runs before its host, also where both are uses of one word."""
+    entry = {"share": {"copies": 2}, "branches": [{"norm": "rms", "mix": "mlp"}]}
+    blocks = {"mlp": MLP, "both": entry, "also": {**entry, "share": {"copies": 1}}}
+    made = plan("(both+also)×2", blocks=blocks)
+
+    assert {"also": ((0, 0), (1, 0)), "both": ((0, 0), (1, 1))} == made.uses
+    assert ["also", "both"] == list(made.shared)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("full, part", "'part' is a part of a layer, and only a guest has 'reads'"),
+        ("full+outer", "'part' is a part of 'outer', and only a guest has 'reads'"),
+    ],
+)
+def test_only_a_guest_reads_what_it_likes(pattern: str, said: str) -> None:
+    """What a block inside a layer or inside another says of its reading is refused, not passed over."""
+    blocks = {
+        "full": ATTENTION,
+        "part": {**MLP, "reads": ["embedding"]},
+        "outer": {"branches": [{"mix": "part"}]},
+    }
+    with pytest.raises(SpecError) as caught:
+        plan(pattern, blocks=blocks)
+
+    assert [said] == [problem.message for problem in caught.value.problems]
+
+
+def test_a_copy_is_no_guest_and_a_part_at_once() -> None:
+    """As a guest a block brings a norm, in a layer it does not."""
+    with pytest.raises(SpecError) as caught:
+        plan("full+mlp, mlp", blocks={"full": ATTENTION, "mlp": {**MLP, "share": {"copies": 1}}})
+
+    (problem,) = caught.value.problems
+    assert "layers 0 and 1 share a copy of 'mlp', one as a guest and one as a part of it" == problem.message
+    assert "a guest brings a norm with it; give one of them another name" == problem.hint
