@@ -102,9 +102,6 @@ class JoinedShard(Shard):
         shape = (*first.shape[:along], size, *first.shape[along + 1 :])
         return replace(first, shape=shape, size=sum(entry.size for entry in entries))
 
-    def _alike(self, name: str, part: PickledShard) -> bool:
-        return torch.equal(part.tensor(name), self._parts[0].tensor(name))
-
     def tensor(self, name: str) -> torch.Tensor:
         along = self._along[name]
         if along is None or along >= len(self.entries[name].shape):
