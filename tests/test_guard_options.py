@@ -85,14 +85,9 @@ def uses() -> Iterator[tuple[str, Spec]]:
         yield family, imported(family, **changed(family, field))
     for family, rope in product(("mistral", "llama"), STRETCHED):
         yield family, imported(family, rope_parameters=rope)
-    types = [
-        "full_attention",
-        "sliding_attention",
-        "sliding_attention",
-        "full_attention",
-        "sliding_attention",
-    ]
-    yield "ministral", imported("ministral", num_hidden_layers=5, layer_types=types)
+    full, window = "full_attention", "sliding_attention"
+    types = [full, window, window, full, window, window, full]
+    yield "ministral", imported("ministral", num_hidden_layers=7, layer_types=types)
 
 
 def blocks(spec: Spec) -> Iterator[BaseModel]:
