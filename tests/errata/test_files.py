@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from transformers import MistralConfig, MistralForCausalLM, Zamba2Config, Zamba2ForCausalLM
 
 import composer
-from composer import ComposerError
+from composer import ComposerError, Spec
 from composer.layout.family import families
+from composer.layout.importing import import_config
 
 from .beside import RIGHT, VOCAB, WRONG, alone, apart, drawn, ids, ours, settings, stepwise, theirs
 
@@ -39,6 +41,31 @@ def test_errata_23_nothing_is_shared() -> None:
     counted = sum(each.numel() for each in tied.parameters()) + VOCAB * 16
     assert counted == ours(shared(free)).plan.parameter_count
     assert apart(ours(free)(ids()).logits, alone(free, ids())) < RIGHT
+
+
+def test_errata_23_blocks_of_their_own(tmp_path: Path) -> None:
+    """A spec with a block for every use is that model; the adapters that nobody takes stand in the way."""
+    free = theirs("zamba2", tie_word_embeddings=False)
+    free.save_pretrained(tmp_path)
+    data = import_config(free.config.to_dict(), "small").model_dump()
+    data["blocks"]["shared-attn"]["share"] = {"copies": 2}
+    spec = Spec.model_validate(data)
+    with pytest.raises(ComposerError, match=r"adapter_list\.1\.0\.weight \[E512\]"):
+        composer.load(tmp_path, spec=spec)
+
+    save_file(taken(free.state_dict()), tmp_path / "model.safetensors", metadata={"format": "pt"})
+    found = composer.load(tmp_path, spec=spec, dtype=torch.float32)(ids()).logits
+    assert apart(found, alone(free, ids())) < RIGHT
+
+
+def taken(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors without the adapters of the other use."""
+    unused = ("layers.1.*adapter_list.1.*", "layers.2.*adapter_list.0.*")
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not any(fnmatch(name, f"*{each}") for each in unused)
+    }
 
 
 def shared(model: Any) -> Any:
@@ -183,6 +210,11 @@ def test_errata_32_groups_and_adapters() -> None:
 
     with pytest.raises(ComposerError, match="adapters of the attention need"):
         ours(model)
+    model.config.use_shared_attention_adapter = False
+    data = import_config(model.config.to_dict(), "small").model_dump()
+    data["blocks"]["shared-attn"]["adapters"]["attn.qkv.k"] = {"rank": 2}
+    name = "layers.1.shared-attn.adapters.attn.qkv.k.up.k.weight"
+    assert (16, 2) == composer.resolve(Spec.model_validate(data)).parameters()[name].shape
 
 
 def test_errata_33_keys_that_nobody_knows() -> None:
