@@ -12,6 +12,7 @@ from .linears import LinearGroup
 from .model import Model, ModelOutput
 from .rope import rotate
 from .slots import Keys
+from .stacked import stacked
 from .step import Step
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "layer_norm",
     "rms_norm",
     "rotate",
+    "stacked",
 ]

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from composer.block import Linears
 
 from .packed import Product, pack
+from .stacked import beside, stacked
 
 if TYPE_CHECKING:
     from .layer import At
@@ -70,6 +72,11 @@ class Leaf(nn.Linear):
         """Draw nothing: torch's own draw would be thrown away, and costs half the time of a build."""
 
 
+def bare(part: nn.Module) -> bool:
+    """Whether a part is as it was built, and no hook waits for its call."""
+    return type(part) is Leaf and not (part._forward_hooks or part._forward_pre_hooks)
+
+
 class LinearGroup(Packable):
     """The parts of a `Linears`, each an `nn.Linear` under its own name."""
 
@@ -83,13 +90,20 @@ class LinearGroup(Packable):
     def forward(self, x: Tensor, at: At) -> tuple[Tensor, ...]:
         """(B, T, reads) to one (B, T, width) a part, in order."""
         product = self._product and self.product(self.sources())
-        if product is not None:
-            outs = product(x).split(self.widths, dim=-1)
-        else:
-            outs = tuple(part(x) for part in self.children())
+        outs = product(x).split(self.widths, dim=-1) if product is not None else self._plain(x)
         for adapter in at.adapters_of(self.path):
             outs = adapter.added(x, outs)
         return outs
+
+    def _plain(self, x: Tensor) -> tuple[Tensor, ...]:
+        """One product where the parts lie one below the other and nobody listens to a single one of them."""
+        parts = list(self.children())
+        if len(parts) > 1 and not torch.is_grad_enabled() and all(map(bare, parts)):
+            whole = beside([part.weight for part in parts if isinstance(part, Leaf)])
+            if whole is not None:
+                biases = [part.bias for part in parts if isinstance(part, Leaf) and part.bias is not None]
+                return F.linear(x, whole, stacked(biases) if biases else None).split(self.widths, dim=-1)
+        return tuple(part(x) for part in parts)
 
     def sources(self) -> Iterator[Tensor | None]:
         """The weight and the bias of every part, None for what is not there."""

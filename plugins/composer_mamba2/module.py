@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from composer.nn import At, LinearGroup, Mixer, Step, activation
+from composer.nn import At, LinearGroup, Mixer, Step, activation, stacked
 
 from . import functions, reference, scan
 
@@ -49,8 +49,8 @@ class Convolution(nn.Module):
         """(channels, K) and (channels,) of all parts."""
         parts = [part for part in self.children() if isinstance(part, Kernels)]
         biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
-        weight = torch.cat([part.weight for part in parts]).to(dtype)
-        return weight, torch.cat(biases).to(dtype) if biases else None
+        weight = stacked([part.weight for part in parts]).to(dtype)
+        return weight, stacked(biases).to(dtype) if biases else None
 
 
 class Scale(nn.Module):
