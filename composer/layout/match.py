@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field, replace
 
 from .patterns import numbers_in
@@ -41,20 +41,25 @@ class Match:
 
 
 def match_names(
-    weights: WeightMap, parameters: Iterable[str], names: Iterable[str], whole: bool = True
+    weights: WeightMap,
+    parameters: Iterable[str],
+    names: Iterable[str],
+    whole: bool = True,
+    fresh: Collection[str] = (),
 ) -> Match:
     """Meet the tensors called `names`.
 
     A checkpoint in which no name has the map's prefix is one of the base model and is read without it.  With
     `whole` false the model has not the head that was stored: what was stored of one is not used, and the
-    model's own is not looked for.
+    model's own is not looked for; neither are the parameters in `fresh`.
     Raises `WeightsError` E532 as `expand_rows` does.
     """
     stored, match = dict.fromkeys(names), Match()
     prefix = next((p for p in (weights.prefix, *weights.others) if any(n.startswith(p) for n in stored)), "")
     if prefix != weights.prefix:
         weights = weights.renamed(prefix)
-    rows = rows_by_name(weights, (ours for ours in parameters if whole or not of_head(ours)))
+    looked_for = (ours for ours in parameters if (whole or not of_head(ours)) and ours not in fresh)
+    rows = rows_by_name(weights, looked_for)
     for ours, choices in rows.items():
         any(match.take(ours, row, stored) for row in choices)
     skipped, heads = [*weights.ignore], list[str]()

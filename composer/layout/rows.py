@@ -133,16 +133,15 @@ def own_names(parameters: Iterable[str]) -> WeightMap:
     return WeightMap(tuple(Row(name, (name,)) for name in names))
 
 
-def rows_by_name(weights: WeightMap, parameters: Iterable[str]) -> dict[str, list[Row]]:
+def rows_by_name(weights: WeightMap, parameters: Iterable[str], hint: str = "") -> dict[str, list[Row]]:
     """The rows of each parameter, in order.
 
     Raises `WeightsError` E532 for parameters that no row names.
     """
     found = {name: weights.rows_of(name) for name in parameters}
     if lost := [name for name, rows in found.items() if not rows]:
-        raise WeightsError(
-            *(Problem("E532", f"the weight map has no row for {name}") for name in folded(lost))
-        )
+        first, *more = [Problem("E532", f"the weight map has no row for {name}") for name in folded(lost)]
+        raise WeightsError(replace(first, hint=hint), *more)
     return found
 
 
@@ -151,4 +150,5 @@ def expand_rows(weights: WeightMap, parameters: Iterable[str]) -> list[Row]:
 
     Raises `WeightsError` E532 for parameters that no row names.
     """
-    return [rows[0] for rows in rows_by_name(weights, parameters).values()]
+    hint = "save with layout='composer', which has a name for everything"
+    return [rows[0] for rows in rows_by_name(weights, parameters, hint).values()]

@@ -1,9 +1,9 @@
-"""Whether a checkpoint has the head that is wanted, and what becomes of one that it has not."""
+"""Whether a checkpoint has the head and the adapters that are wanted, and what becomes of those it has not."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -37,14 +37,31 @@ def is_stored(plan: Plan, stored: StoredHead, weights: WeightMap, checkpoint: Ch
     return any(name in checkpoint for row in rows for name in row.theirs)
 
 
-def finish_head(
-    model: Model, device: torch.device, folder: Path, whole: bool, unused: Sequence[str]
+def adapters_of(plan: Plan) -> list[str]:
+    """The parameters that are added to linear maps of a model."""
+    kinds = ("adapter_down", "adapter_up")
+    return [name for name, param in plan.parameters().items() if param.init in kinds]
+
+
+def finish(
+    model: Model,
+    device: torch.device,
+    folder: Path,
+    whole: bool,
+    adapters: Collection[str],
+    unused: Sequence[str],
 ) -> Loading:
-    """Draw the head that the checkpoint has not, and say so; what is new and what was not used comes back."""
+    """Draw the head and the adapters that the checkpoint has not, and say so.
+
+    What is new and what was not used comes back.
+    """
     parameters = model.plan.parameters()
-    new = () if whole else tuple(filter(of_head, parameters))
-    if new:
-        draw_parameters(model, {name: parameters[name] for name in new}, device, None)
+    head = [] if whole else [*filter(of_head, parameters)]
+    new = (*adapters, *head)
+    draw_parameters(model, {name: parameters[name] for name in new}, device, None)
+    if adapters:
+        LOG.warning("%s has none of these adapters: new and drawn: %s", folder, ", ".join(folded(adapters)))
+    if head:
         rest = f"; not used: {', '.join(folded(unused))}" if unused else ""
-        LOG.warning("%s has not this head: new and drawn: %s%s", folder, ", ".join(new), rest)
+        LOG.warning("%s has not this head: new and drawn: %s%s", folder, ", ".join(head), rest)
     return Loading(new, tuple(unused))

@@ -25,7 +25,7 @@ from ..shipped import checkpoint_folder
 from ..spec import Spec
 from .checkpoint import Checkpoint
 from .files import one_version, read_small
-from .heads import finish_head, is_stored
+from .heads import adapters_of, finish, is_stored
 from .materialize import check_fit, materialize
 from .original import open_weights
 
@@ -48,7 +48,8 @@ def load(
     else pickles of the usual names, else the files of another layout; of a folder with several kinds one is read.
     `head` is the one that the folder names, "causal-lm" if it names none; a `spec` that is a Plan has its own.
     `options` are numbers of the head as `resolve` takes them, by default those of the folder.  A head that is
-    not the folder's is drawn as the spec says, with a warning; `model.loading` says what is new or not used.
+    not the folder's is drawn as the spec says, with a warning, and so are adapters where the folder is that of
+    the model they are added to; `model.loading` says what is new or not used.
     `dtype` is by default the one that config.json names, else (and for "auto") the one that is stored.  On
     the CPU, tensors that need no cast stay memory-mapped.
 
@@ -66,12 +67,13 @@ def load(
     plan = _plan(path, spec, config, stored, head, options)
     weights = _weight_map(plan, config, checkpoint, original)
     whole = is_stored(plan, stored, weights, checkpoint)
-    match = check_fit(plan.parameters(), weights, checkpoint, whole)  # before a model of any depth is built
+    fresh = dict.fromkeys(name for name in adapters_of(plan) if not weights.rows_of(name))
+    match = check_fit(plan.parameters(), weights, checkpoint, whole, fresh)  # before any model is built
     scan = checkpoint.scan(dtype, match.moved) if device.type == "cpu" else None  # while it is built
     model = build(plan, device="meta", dtype=dtype, attention=attention)
-    materialize(model, weights, checkpoint, device, whole, scan)
+    materialize(model, weights, checkpoint, device, whole, scan, fresh)
     model.generation = generation
-    model.loading = finish_head(model, device, path, whole, match.unused)
+    model.loading = finish(model, device, path, whole, fresh, match.unused)
     return model
 
 
@@ -154,13 +156,14 @@ def _weight_map(
     plan: Plan, config: Mapping[str, Any] | None, checkpoint: Checkpoint, original: Family | None
 ) -> WeightMap:
     """The names of the layout of the files; in the usual ones our own if the checkpoint has most of them,
-    else those of the family of the spec or the config.
+    else those of the family of the spec or the config.  A checkpoint without adapters has no names for them.
     """
     if original is not None:
         return original.weights_of(plan)
-    parameters = plan.parameters()
-    if 2 * sum(name in checkpoint for name in parameters) > len(parameters):
-        return own_names(parameters)
+    parameters, adapters = plan.parameters(), set(adapters_of(plan))
+    base = [name for name in parameters if name not in adapters]
+    if 2 * sum(name in checkpoint for name in base) > len(base):
+        return own_names(parameters if any(name in checkpoint for name in adapters) else base)
     if plan.spec.weights is not None:
         return family_named(plan.spec.weights).weights_of(plan)
     return family_of(config).weights_of(plan) if config is not None else own_names(parameters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -30,20 +30,22 @@ def materialize(
     device: torch.device | str = "cpu",
     whole: bool = True,
     scan: Scan | None = None,
+    fresh: Collection[str] = (),
 ) -> None:
     """Give every parameter of `model` the tensor of its row, in the parameter's dtype, on `device`.
 
     A tensor that has the wanted dtype stays memory-mapped; any other is cast stretch by stretch, its pages
     going back as they are used.  The model is usually built on the meta device; nothing of it changes unless
     everything fits.  `whole` is false when the model has not the head that is stored: then its own, if it has
-    one, stays as it is.  `scan` is `checkpoint.scan` of the model's dtype, begun earlier.
+    one, stays as it is, as do the parameters in `fresh`.  `scan` is `checkpoint.scan` of the model's dtype,
+    begun earlier.
 
     Raises `WeightsError` with all problems of one pass: E511 missing, E512 unexpected, E513 wrong shape,
     E514 not floating point; then E515 copies that differ; then E516 numbers that are not finite.  Numbers are
     looked at in the background where they are many: then E516 comes from the first use of the model.
     """
     wanted = dict(model.named_parameters())
-    match = check_fit(wanted, weights, checkpoint, whole)
+    match = check_fit(wanted, weights, checkpoint, whole, fresh)
     if problems := _check_copies(match, checkpoint):
         raise WeightsError(*problems)
     shapes = {name: tuple(parameter.shape) for name, parameter in wanted.items()}
@@ -65,14 +67,18 @@ def materialize(
 
 
 def check_fit(
-    wanted: Mapping[str, nn.Parameter | Param], weights: WeightMap, checkpoint: Checkpoint, whole: bool = True
+    wanted: Mapping[str, nn.Parameter | Param],
+    weights: WeightMap,
+    checkpoint: Checkpoint,
+    whole: bool = True,
+    fresh: Collection[str] = (),
 ) -> Match:
     """Which tensor is which parameter, where names, shapes and kinds of number fit; it takes no model to say.
 
     Raises `WeightsError` E511 to E514 as `materialize`, and E532 for parameters without a row.
     """
-    match = match_names(weights, wanted, checkpoint.names(), whole)
-    lost = [name for name in wanted if name not in match.filled]
+    match = match_names(weights, wanted, checkpoint.names(), whole, fresh)
+    lost = [name for name in wanted if name not in match.filled and name not in fresh]
     headless = whole and all(map(of_head, lost))
     problems = _check_names(match, checkpoint, headless) + _check_forms(wanted, match, checkpoint)
     if problems:

@@ -101,7 +101,10 @@ def test_no_family(one: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_parameter_without_a_row() -> None:
     """E532 folds layers."""
     weights = WeightMap((Row("embed", ("e",)),))
-    expected = "the weight map has no row for layers.{0..1}.w [E532]"
+    expected = (
+        "the weight map has no row for layers.{0..1}.w [E532]\n"
+        "   hint: save with layout='composer', which has a name for everything"
+    )
     assert expected == said(lambda: expand_rows(weights, ["embed", "layers.0.w", "layers.1.w"]))
 
 
@@ -165,6 +168,7 @@ def pocket(tmp_path: Path, text: str) -> Any:
         (
             "overrides: [{at: '2..3', set: {bias: true}}]",
             ["the weight map has no row for layers.{2..3}.mixer.qkv.q.bias [E532]",
+             "   hint: save with layout='composer', which has a name for everything",
              "the weight map has no row for layers.{2..3}.mixer.qkv.k.bias [E532]",
              "the weight map has no row for layers.{2..3}.mixer.qkv.v.bias [E532]"],
         ),
