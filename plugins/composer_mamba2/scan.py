@@ -29,7 +29,7 @@ def scan(
 ) -> tuple[Tensor, Tensor]:
     """What every token reads, (b, t, h, p), and the state after the last; all in float32 or better.
 
-    Without gradients `state` is overwritten.
+    A single token without gradients is written into `state` itself.
     """
     tokens = x.shape[1]
     if tokens == 1 and segments is None:
