@@ -70,7 +70,8 @@ def test_ids_are_those_of_the_original_reader(
 
     assert HELLO.get(name, [1, 23325, 2294]) == ours.encode("Hello world")
     assert [] == [text for text in texts if theirs.encode(text, bos=True, eos=False) != ours.encode(text)]
-    assert [] == [text for text in texts if text != ours.decode(ours.encode(text))]
+    spaced = {text: text if name == "tekken.json" else text.replace("\u2581", " ") for text in texts}
+    assert [] == [text for text in texts if spaced[text] != ours.decode(ours.encode(text))]
     assert theirs.n_words == ours.vocab_size
     prove.counted(f"ids of texts equal the original reader's, {name}", len(texts))
 
