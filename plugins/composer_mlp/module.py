@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from composer.nn import At, LinearGroup, Mixer, activation
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from composer import Site
 
     from .options import MLP
+
+
+MOST = 512
+"""Tokens of all rows at once, where no gradient is wanted: what is between the projections is several times as wide."""
 
 
 class MLPModule(Mixer):
@@ -25,6 +30,11 @@ class MLPModule(Mixer):
             self.add_module(name, LinearGroup(linears))
 
     def forward(self, x: Tensor, at: At) -> Tensor:
+        if torch.is_grad_enabled() or x.shape[0] * x.shape[1] <= MOST:
+            return self._part(x, at)
+        return torch.cat([self._part(part, at) for part in x.split(max(1, MOST // len(x)), 1)], 1)
+
+    def _part(self, x: Tensor, at: At) -> Tensor:
         first, *rest = self.get_submodule(self.group)(x, at)  # (B, T, F) each
         y = self.act(first)
         for up in rest:
