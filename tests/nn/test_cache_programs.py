@@ -20,7 +20,7 @@ from .. import prove
 from .hybrids import hybrid
 from .models import VOCAB
 
-SEEDS = 60
+SEEDS = 40
 GROUPS = 20
 MOST = 56
 LEAST = 1e-5
