@@ -88,6 +88,18 @@ GEMMA2: dict[str, Any] = {
     "transformers_version": "4.42.4", "use_cache": True, "vocab_size": 256000,
 }  # fmt: skip
 
+MAMBA2: dict[str, Any] = {
+    "architectures": ["Mamba2ForCausalLM"], "bos_token_id": 0, "chunk_size": 256, "conv_kernel": 4, "eos_token_id": 0,
+    "expand": 2, "head_dim": 64, "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.1,
+    "intermediate_size": 8192, "layer_norm_epsilon": 1e-05, "model_type": "mamba2", "n_groups": 8,
+    "norm_before_gate": True, "num_heads": 128, "num_hidden_layers": 64, "pad_token_id": 0,
+    "rescale_prenorm_residual": False, "residual_in_fp32": True, "rms_norm": True, "state_size": 128,
+    "tie_word_embeddings": False, "time_step_floor": 0.0001, "time_step_init_scheme": "random",
+    "time_step_limit": [0.0, {"__float__": "Infinity"}], "time_step_max": 0.1, "time_step_min": 0.001,
+    "time_step_rank": 256, "torch_dtype": "bfloat16", "transformers_version": "4.44.0.dev0", "use_bias": False,
+    "use_cache": True, "use_conv_bias": True, "vocab_size": 32768,
+}  # fmt: skip
+
 FILES = {
     "ministral-8b-instruct-2410": MINISTRAL,
     "zamba2-1.2b": zamba2(
@@ -120,6 +132,13 @@ def test_a_published_file_is_the_shipped_spec(name: str) -> None:
     shipped = composer.resolve(composer.read_spec(name))
 
     assert dict(flat(view(shipped))) == dict(flat(view(composer.resolve(import_config(FILES[name], name)))))
+
+
+def test_a_mamba2_of_the_4x_era_is_read() -> None:
+    """Keys that transformers wrote then and never read change nothing; the gate comes first whatever they say."""
+    plan = composer.resolve(import_config(MAMBA2, "x"))
+
+    assert 7_285_403_648 == plan.parameter_count
 
 
 @pytest.mark.parametrize("most", ["Infinity", '{"__float__": "Infinity"}', "1e3"])
