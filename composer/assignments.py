@@ -10,6 +10,7 @@ from typing import Any
 from .errors import Path, Place, SpecError, dotted, fail
 from .origins import merge
 from .source import Document, read_document
+from .spec import Adapter
 
 FILE = "--set"
 _LEAD = "value: "
@@ -79,7 +80,7 @@ class Assignment:
 def read_assignment(text: str, spec: Any) -> Assignment:
     """What `text` assigns in the data of a spec.  Raises SpecError."""
     path, equals, value = text.partition("=")
-    keys = tuple(path.strip().split("."))
+    keys = tuple(whole_names(path.strip().split(".")))
     whole = Place(FILE, 1, 1, max(1, len(text)), text)
     if not equals or not all(keys) or not value.strip():
         hint = (
@@ -99,6 +100,14 @@ def read_assignment(text: str, spec: Any) -> Assignment:
         )
         raise SpecError(*problems) from None
     return Assignment(text, keys, target(keys, spec, whole), document)
+
+
+def whole_names(keys: list[str]) -> list[str]:
+    """The same keys with the name of an adapter as one, which has dots of its own."""
+    if keys[:1] != ["blocks"] or keys[2:3] != ["adapters"]:
+        return keys
+    end = len(keys) - (keys[-1] in Adapter.model_fields)
+    return [*keys[:3], *filter(None, [".".join(keys[3:end])]), *keys[end:]]
 
 
 def target(keys: tuple[str, ...], spec: Any, place: Place) -> Path:

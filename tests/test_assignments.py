@@ -90,3 +90,31 @@ def test_a_conflict_is_told_where_it_comes_from(assignment: str, shown: str) -> 
     assert place is not None
 
     assert (assignment, shown) == (place.text, place.text[place.column - 1 : place.column - 1 + place.width])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "rank"),
+    [
+        ("blocks.both.adapters.mlp.gate_up.rank=5", 5),
+        ("blocks.both.adapters.mlp.gate_up={rank: 6}", 6),
+        ("blocks.both.adapters={mlp.gate_up: {rank: 7}}", 7),
+    ],
+)
+def test_the_name_of_an_adapter_has_dots(assignment: str, rank: int) -> None:
+    """It is one key on the left side, too."""
+    both = "  both: {adapters: {mlp.gate_up: {rank: 2}}, branches: [{norm: rms, mix: mlp}]}\noverrides:"
+    text = RIGHT.replace("overrides:", both).replace("swa×3", "swa×3+both")
+    plan = composer.resolve(composer.read_spec(text, set=[assignment]))
+
+    assert [rank] == [each.up.reads for each in plan.layers[3].guests["both"].adapters]
+
+
+def test_a_wrong_adapter_is_told_by_its_whole_name() -> None:
+    """The place is the name with its dots."""
+    with pytest.raises(SpecError) as caught:
+        composer.resolve(composer.read_spec(RIGHT, set=["blocks.full.adapters.qkv.w.rank=5"]))
+
+    (problem,) = caught.value.problems
+    assert ("blocks.full.adapters.qkv.w", "E342") == (problem.path, problem.code)
+    assert problem.place is not None
+    assert (22, 5) == (problem.place.column, problem.place.width)

@@ -210,3 +210,14 @@ def test_softcap() -> None:
     cache = capped.new_cache(2)
     parts = [capped(part, past_key_values=cache).logits for part in tokens.split([9, 7, 1], 1)]
     assert (torch.cat(parts, 1) - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
+@torch.no_grad()
+def test_the_reference_is_one_under_a_softcap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It computes every score; what is held to it is computed another way."""
+    capped = model(SPEC.replace("head_dim: 8,", "head_dim: 8, softcap: 0.6,"))
+    fast = capped(ids()).logits
+    monkeypatch.delattr("composer.nn.attend.capped")
+    capped.attention = "reference"
+
+    assert (capped(ids()).logits - fast).abs().max() < 1e-5 * fast.abs().max()

@@ -56,10 +56,12 @@ def attend(
         weights = attention_weights(q, keys, at.step, sees, scale, softcap)
         at.record("attentions", in_order(weights, keys, at.step))
         out = weigh(weights, keys, dropout)
-    elif softcap is not None:
-        out = capped(q, keys, at.step, sees, scale, softcap, dropout)
-    else:
+    elif softcap is None:
         out = kernel(at.step.attention)(q, keys, at.step, sees, scale, dropout)
+    elif at.step.attention == "reference":
+        out = weigh(attention_weights(q, keys, at.step, sees, scale, softcap), keys, dropout)
+    else:
+        out = capped(q, keys, at.step, sees, scale, softcap, dropout)
     return out.transpose(1, 2).flatten(2)
 
 

@@ -163,6 +163,6 @@ def counted(step: Step, span: slice) -> Tensor | None:
 
 def exactly(device: torch.device) -> AbstractContextManager[object]:
     """Arithmetic in the dtype of its operands: inside autocast too, sums over many tokens stay in float32."""
-    if torch.is_autocast_enabled(device.type):
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()

@@ -130,3 +130,10 @@ print("torch._dynamo" in sys.modules, "sympy" in sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert ("False False\n", "") == (done.stdout, done.stderr)
+
+
+def test_a_model_without_memory_runs() -> None:
+    """On the meta device a call computes shapes, with states as with attention."""
+    built = composer.build(composer.resolve(composer.read_spec("pocket-zamba2")), device="meta")
+
+    assert (2, 5, 2048) == built(torch.zeros(2, 5, dtype=torch.int64, device="meta")).logits.shape
