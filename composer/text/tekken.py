@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +31,7 @@ def from_ranks(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     data = _read(text)
     config = data["config"]
     special = _special(data)
+    _check_text(*special, config["pattern"])
     size = _whole(config, "default_vocab_size", len(special) + len(data["vocab"]))
     tokens = _tokens(data["vocab"], size - len(special))
     ranks = {token: rank for rank, token in enumerate(tokens)}
@@ -80,7 +80,7 @@ def _special(data: Mapping[str, Any]) -> list[str]:
     else:
         try:
             named = {int(entry["rank"]): str(entry["token_str"]) for entry in listed}
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, KeyError, ValueError, OverflowError):
             raise RankProblem("a special token has no rank or no token_str") from None
     count = _whole(data["config"], "default_num_special_tokens", len(named))
     found = [named.get(at, f"<SPECIAL_{at}>") for at in range(count)]
@@ -89,11 +89,19 @@ def _special(data: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def _check_text(*texts: str) -> None:
+    """JSON can spell halves of a letter, which no file can hold."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise RankProblem("a special token or its pattern is no text") from None
+
+
 def _tokens(listed: list[Any], count: int) -> list[bytes]:
     """The bytes of the first `count` tokens, in the order of their ranks."""
     try:
         tokens = [base64.b64decode(entry["token_bytes"], validate=True) for entry in listed[: max(0, count)]]
-    except (TypeError, KeyError, binascii.Error):
+    except (TypeError, KeyError, ValueError):
         raise RankProblem("a token of its vocab has no token_bytes") from None
     if len(tokens) < max(count, 256) or {bytes([at]) for at in range(256)} - {*tokens}:
         raise RankProblem("its vocab lacks tokens")

@@ -172,6 +172,8 @@ def test_special_tokens_that_a_file_lists(tmp_path: Path) -> None:
         ranks(default_num_special_tokens=1), ranks(special_tokens=[{}]),
         ranks(special_tokens=[{"rank": 9, "token_str": "<s>"}]),
         ranks(pattern=None), ranks(vocab=[{"token_bytes": "YQ=="}] * 258), "[" * 100_000,
+        ranks(vocab=[{"token_bytes": "é==="}]), ranks(special_tokens=[{"rank": float("inf"), "token_str": "<s>"}]),
+        ranks(pattern="\ud800"), ranks(special_tokens=[*LISTED, {"rank": 3, "token_str": "\ud800"}]),
     ],
 )  # fmt: skip
 def test_ranks_that_cannot_be(text: str) -> None:
