@@ -26,6 +26,7 @@ class Layers(Entries):
 
     settled: dict[tuple[str, str, Site], Settled] = field(default_factory=dict)
     used: Counter[str] = field(default_factory=Counter)
+    added: dict[tuple[object, ...], tuple[AdapterPlan, ...]] = field(default_factory=dict)
 
     @cached_property
     def tracks(self) -> Tracks:
@@ -124,8 +125,8 @@ class Layers(Entries):
         mixers = [mixer for plan in plans for mixer in plan.mixers]
         projected = owner is not None and self.spec.blocks[owner].out
         out = Linears(reads=now, parts={"out": self.spec.hidden_size}) if projected else None
-        adapters = tuple(self.adapters(owner, mixers))
-        return Chain(width, tuple(plans), reads, out, adapters, self.trunk(owner) if owner else None)
+        trunk = self.trunk(owner) if owner else None
+        return Chain(width, tuple(plans), reads, out, self.adapters(owner, mixers), trunk)
 
     def branch(
         self,
@@ -193,7 +194,14 @@ class Layers(Entries):
                         message = f"{message}, one as a guest and one as a part of it"
                     self.report("E341", message, ("blocks", trunk.word, "share"), hint)
 
-    def adapters(self, word: str | None, mixers: list[MixerPlan]) -> Iterator[AdapterPlan]:
+    def adapters(self, word: str | None, mixers: list[MixerPlan]) -> tuple[AdapterPlan, ...]:
+        """The adapters of a chain, decided once for equal ones."""
+        key = (word, *((mixer.path, mixer.word, id(mixer.declared)) for mixer in mixers))
+        if key not in self.added:
+            self.added[key] = tuple(self.adding(word, mixers))
+        return self.added[key]
+
+    def adding(self, word: str | None, mixers: list[MixerPlan]) -> Iterator[AdapterPlan]:
         """The adapters of a chain: those that its word names and those that its blocks bring."""
         taken: dict[Where, str] = {}
         for name, parts, bare in self.adapted(word, mixers):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Unpack
 
+from .chain import MixerPlan
 from .errors import Path, Problem, SpecError, did_you_mean, dotted
 from .heads import HeadOptions, head_plan
 from .layering import Layers
@@ -111,6 +112,8 @@ class Resolver(Layers):
             if entry.branches is None and self.kind_of(name) in self.catalog:
                 found = self.settle(name, self.final(name), self.site)
                 self.add(*(problem for problem in found.problems if written(problem)))
+                if found.block and found.declared:
+                    self.adapters(name, [MixerPlan(name, name, found.block, self.site, found.declared)])
 
     def check_tokens(self) -> None:
         """Ids of special tokens are rows of the table."""

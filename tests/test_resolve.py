@@ -196,6 +196,13 @@ def test_a_whole_layer_in_a_lone_track(layer: Any) -> None:
     assert [["full", "mlp"]] * 2 == [[mixer.path for mixer in layer.host.mixers] for layer in found.layers]
 
 
+def test_adapters_of_blocks_that_stand_in_no_layer() -> None:
+    """They are held to the linears of the block all the same."""
+    wide = {"extends": "full", "adapters": {"qvk": {"rank": 2}}}
+    with pytest.raises(SpecError, match="'wide' has no linear 'qvk'"):
+        resolved(blocks={**SPEC["blocks"], "wide": wide})
+
+
 def test_draws_of_blocks_that_stand_in_no_layer() -> None:
     """A spec may be tried with a pattern that leaves out some of its blocks, and keeps how they are drawn."""
     state = {"kind": "mamba2", "num_heads": 2, "head_dim": 8, "state_size": 4}
