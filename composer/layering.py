@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from .adapting import Where, adapter_plan, places_of, same_linear
 from .block import Linears, Norm, Site
 from .chain import AdapterPlan, BranchPlan, Chain, LayerPlan, MixerPlan, Trunk
 from .entries import Entries
 from .errors import Path, Problem, did_you_mean, dotted
 from .overrides import Choice, OptionOrigins, Said, Settled, settle, told
 from .pattern import ONLY, Row, Tracks, Word, read_tracks
-from .spec import Adapter, BlockEntry, Branch
+from .spec import BlockEntry, Branch
 
-Where = tuple[str, str, str | None]
 ALIKE = "options of a shared block are the same in every use; give one of them another name"
 APART = "a guest brings a norm with it; give one of them another name"
 
@@ -296,34 +296,3 @@ def joins(row: Row, host: Chain) -> Iterator[tuple[str, int]]:
     for track, word in row.items():
         if number := found.get(track, 0):
             yield from ((guest.name, number) for guest in word.guests)
-
-
-def places_of(mixers: Iterable[MixerPlan], bare: bool) -> Iterator[tuple[str, Where]]:
-    """Every linear and every group of linears of some blocks, by the name an adapter gives it."""
-    for mixer in mixers:
-        before = "" if bare else f"{mixer.path}."
-        for group, linears in mixer.declared.linears.items():
-            yield before + group, (mixer.path, group, None)
-            for part in linears.parts:
-                yield f"{before}{group}.{part}", (mixer.path, group, part)
-
-
-def same_linear(one: Where, other: Where) -> bool:
-    """Whether two adapters would add to one linear."""
-    return one[:2] == other[:2] and (one[2] == other[2] or None in (one[2], other[2]))
-
-
-def adapter_plan(adapter: Adapter, mixer: MixerPlan, group: str, part: str | None) -> AdapterPlan:
-    """The two maps of an adapter beside the linears that it adds to."""
-    linears = mixer.declared.linears[group]
-    parts = linears.parts if part is None else {part: linears.parts[part]}
-    return AdapterPlan(
-        mixer.path,
-        group,
-        part,
-        down=Linears(reads=linears.reads, parts={"down": adapter.rank}, init="adapter_down"),
-        up=Linears(reads=adapter.rank, parts=parts, init="adapter_up"),
-        scale=1.0 if adapter.alpha is None else adapter.alpha / adapter.rank,
-        dropout=adapter.dropout,
-        frozen=adapter.frozen,
-    )

@@ -49,8 +49,7 @@ def check_input(model: Model, ids: Tensor | None, embeds: Tensor | None) -> Tens
 
 def check_ids(ids: Tensor, count: int, name: str, hint: str, of: str = UNKNOWN_TOKEN) -> None:
     """Ids are whole numbers below `count`; on a device the look-up itself checks the range."""
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        fail(CallError, "E707", f"{name} are {ids.dtype}, expected whole numbers", hint=f"{name}.long()")
+    check_whole(ids, name)
     if ids.device.type != "cpu" or not ids.numel():
         return
     low, high = (int(bound) for bound in ids.aminmax())
@@ -96,7 +95,15 @@ def check_positions(positions: Tensor, batch: int, width: int) -> Tensor:
         fail(
             CallError, "E706", f"position_ids has shape {tuple(positions.shape)}, the input {(batch, width)}"
         )
-    return positions.expand(batch, width)
+    check_whole(positions, "position_ids")
+    return widened(positions).expand(batch, width)
+
+
+def check_whole(numbers: Tensor, name: str) -> None:
+    """Whole numbers of any size."""
+    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
+        message = f"{name} are {numbers.dtype}, expected whole numbers"
+        fail(CallError, "E707", message, hint=f"{name}.long()")
 
 
 def check_keep(keep: int | Tensor, width: int) -> None:

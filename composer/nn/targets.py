@@ -13,7 +13,7 @@ from torch import Tensor
 from composer.errors import CallError, fail
 from composer.plan import HeadPlan, ProblemType
 
-from .checks import UNKNOWN_TOKEN, check_ids, widened
+from .checks import UNKNOWN_TOKEN, check_ids, check_whole, widened
 from .losses import problem_of
 
 if TYPE_CHECKING:
@@ -103,13 +103,7 @@ def check_ends(positions: Tensor, name: str, batch: int) -> None:
     if tuple(positions.shape) not in [(batch,), (batch, 1)]:
         message = f"{name} has shape {tuple(positions.shape)}, expected {(batch,)}"
         fail(CallError, "E706", message)
-    if positions.is_floating_point() or positions.is_complex() or positions.dtype == torch.bool:
-        fail(
-            CallError,
-            "E707",
-            f"{name} are {positions.dtype}, expected whole numbers",
-            hint=f"{name}.long()",
-        )
+    check_whole(positions, name)
 
 
 def pooled_columns(head: HeadPlan, ids: Tensor | None, embeds: Tensor | None) -> Tensor | None:

@@ -178,3 +178,14 @@ def test_the_least_step_is_a_number() -> None:
     how = Draw(distribution="log_uniform_softplus", low=1e-300, high=1e-300)
 
     assert torch.isfinite(draw(torch.empty(3), how, None)).all()
+
+
+def test_position_ids_are_whole_numbers() -> None:
+    """Of any width; what is none is refused in a sentence."""
+    built, places = model(embedding={"positions": {}}), torch.arange(3)[None]
+    wide, narrow = (built(ids(1, 3), position_ids=places.to(d)).logits for d in (torch.int64, torch.uint8))
+
+    assert torch.equal(wide, narrow)
+    for wrong in (places.float(), places > 0):
+        with pytest.raises(CallError, match="position_ids are .*, expected whole numbers"):
+            built(ids(1, 3), position_ids=wrong)
