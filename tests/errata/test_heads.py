@@ -1,4 +1,4 @@
-"""Where the reference is wrong about heads: each test holds as long as it is, and shows that ours is not."""
+"""Errata of heads: each test holds as long as transformers has the fault, and shows that we have not."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def saved(name: str, head: str, folder: Path) -> composer.nn.Model:
     return built
 
 
-@torch.no_grad()
-def test_answers_in_the_padding(tmp_path: Path) -> None:
+def test_errata_35_answers_in_the_padding(tmp_path: Path) -> None:
     """Its loss of a row grows with padding, whose scores take part; ours is that of the row alone."""
     mine = saved("pocket-mistral", SPAN, tmp_path)
     theirs = transformers.MistralForQuestionAnswering.from_pretrained(tmp_path)
@@ -38,7 +37,7 @@ def test_answers_in_the_padding(tmp_path: Path) -> None:
     assert alone == pytest.approx(mine(padded, attention_mask=mask, **ends).loss.item(), rel=1e-5)
 
 
-def test_a_body_under_another_name(tmp_path: Path) -> None:
+def test_errata_36_a_body_under_another_name(tmp_path: Path) -> None:
     """Its question answering on this model calls the body otherwise, and finds nothing of it in any other folder."""
     saved("pocket-ministral", "causal-lm", tmp_path)
     kind = transformers.MinistralForQuestionAnswering
