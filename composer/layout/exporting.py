@@ -26,7 +26,6 @@ def export_config(plan: Plan, family: Family) -> dict[str, Any]:
     weight map does not name.
     """
     said = head_config(plan.head, family)
-    expand_rows(family.weights_of(plan), plan.parameters())
     config = {**said, **_fill(plan, family), **said}
     try:
         spec = import_config(config, plan.name)
@@ -38,6 +37,7 @@ def export_config(plan: Plan, family: Family) -> dict[str, Any]:
     problems = _differences(plan, again, family)
     if problems:
         raise WeightsError(*problems)
+    expand_rows(family.weights_of(plan), plan.parameters())
     return config
 
 
@@ -56,6 +56,8 @@ def _fill(plan: Plan, family: Family) -> dict[str, Any]:
         config: dict[str, Any] = family.config.fill(names)
     except UnfilledError as error:
         failed += error.found
+    lacking = {*family.back} - {*names}  # what else has no value for want of these is told once
+    failed = [each for each in failed if lacking.isdisjoint(each[1].names())]
     if failed:
         raise WeightsError(
             *(_misfit(family, p.message, ".".join(map(str, path[1:]))) for path, _, p in failed)
@@ -68,17 +70,29 @@ def _misfit(family: Family, message: str, path: str = "") -> Problem:
 
 
 def _differences(plan: Plan, again: Plan, family: Family) -> list[Problem]:
-    """Where the plan that was read back differs, fields of several layers folded into one."""
+    """Where the plan that was read back differs, fields of several layers folded into one.
+
+    A mapping of which one side has nothing is named alone.
+    """
     ours, theirs = dict(flat(view(plan))), dict(flat(view(again)))
     groups: dict[tuple[str, str], list[str]] = {}
+    there = [{way for path in side for way in _ways(path)} for side in (ours, theirs)]
     if plan.embedding.padding is None:  # a file has one number for this row and for the padding of texts
         theirs["embedding.padding"] = None
     for path in dict.fromkeys([*ours, *theirs]):
         one, other = (shown(side[path]) if path in side else "not there" for side in (ours, theirs))
         if one != other:
-            groups.setdefault((one, other), []).append(path)
+            whole = next((way for way in _ways(path) if not all(way in side for side in there)), path)
+            group = (one, other) if whole == path else ("there" if path in ours else one, other)
+            groups.setdefault(group, []).append(whole)
     return [
         _misfit(family, f"it is {one}, and would be read back as {other}", path)
         for (one, other), paths in groups.items()
-        for path in folded(paths)
+        for path in folded(dict.fromkeys(paths))
     ]
+
+
+def _ways(path: str) -> list[str]:
+    """Everything on the way to a path, shortest first, and the path."""
+    parts = path.split(".")
+    return [".".join(parts[: at + 1]) for at in range(len(parts))]

@@ -51,6 +51,10 @@ class Expression:
         """Every K that the text reads as `name.K`."""
         return set(_keys(self.root, name))
 
+    def names(self) -> Iterator[str]:
+        """Every name in it, in order."""
+        return _names(self.root)
+
 
 def parse_expression(text: str) -> Expression:
     """Raises `ExpressionProblem`."""
@@ -64,6 +68,15 @@ def _keys(node: Any, name: str) -> Iterator[str]:
         yield node.parts[1]
     for part in node.parts:
         yield from _keys(part, name)
+
+
+def _names(node: Any) -> Iterator[str]:
+    if not isinstance(node, Node):
+        return
+    if node.what == "name":
+        yield str(node.parts[0])
+    for part in node.parts:
+        yield from _names(part)
 
 
 class _Evaluation:

@@ -140,7 +140,8 @@ def rows_by_name(weights: WeightMap, parameters: Iterable[str], hint: str = "") 
     """
     found = {name: weights.rows_of(name) for name in parameters}
     if lost := [name for name, rows in found.items() if not rows]:
-        first, *more = [Problem("E532", f"the weight map has no row for {name}") for name in folded(lost)]
+        lines = [name.removeprefix("and ") for name in folded(lost)]  # "and 16 more" where they are many
+        first, *more = [Problem("E532", f"the weight map has no row for {line}") for line in lines]
         raise WeightsError(replace(first, hint=hint), *more)
     return found
 

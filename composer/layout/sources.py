@@ -10,7 +10,7 @@ from ..errors import Path
 from .expressions import Expression
 from .family import Family
 from .template import Template
-from .tree import Absent, Node
+from .tree import Absent
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class _Sources:
 
     def keys(self, expression: Expression) -> list[str]:
         """What was read since the last time, and what the named expressions in this one read."""
-        named = [key for name in _names(expression.root) for key in self.behind.get(name, ())]
+        named = [key for name in expression.names() for key in self.behind.get(name, ())]
         return list(dict.fromkeys([*self.watched.taken(), *named]))
 
     def walk(self, tree: Any, path: Path) -> Iterator[tuple[Path, Source]]:
@@ -85,13 +85,3 @@ class _Sources:
         present = [key for key in keys if key in self.config]
         said = [key for key in present if self.config[key] is not None] or present
         return Source(tuple(said), () if said else tuple(key for key in keys if key in self.watched))
-
-
-def _names(node: Any) -> Iterator[str]:
-    """Every name in an expression."""
-    if not isinstance(node, Node):
-        return
-    if node.what == "name":
-        yield str(node.parts[0])
-    for part in node.parts:
-        yield from _names(part)

@@ -12,7 +12,7 @@ import composer
 from composer.errors import ComposerError
 from composer.layout import family as families
 from composer.layout.exporting import export_config
-from composer.layout.family import Family, family_named
+from composer.layout.family import Family, family_named, originals
 from composer.layout.importing import family_of, import_config, read_config
 from composer.layout.rows import Row, WeightMap, expand_rows
 from composer.source import read_document
@@ -106,6 +106,8 @@ def test_a_parameter_without_a_row() -> None:
         "   hint: save with layout='composer', which has a name for everything"
     )
     assert expected == said(lambda: expand_rows(weights, ["embed", "layers.0.w", "layers.1.w"]))
+    many = said(lambda: expand_rows(weights, [f"w{at}" for at in range(30)])).splitlines()
+    assert (21, "the weight map has no row for 11 more [E532]") == (len(many), many[-1])
 
 
 def test_keys_that_nobody_knows(one: None) -> None:
@@ -167,10 +169,10 @@ def pocket(tmp_path: Path, text: str) -> Any:
         ),
         (
             "overrides: [{at: '2..3', set: {bias: true}}]",
-            ["the weight map has no row for layers.{2..3}.mixer.qkv.q.bias [E532]",
-             "   hint: save with layout='composer', which has a name for everything",
-             "the weight map has no row for layers.{2..3}.mixer.qkv.k.bias [E532]",
-             "the weight map has no row for layers.{2..3}.mixer.qkv.v.bias [E532]"],
+            ["init.bias: a configuration of mistral cannot say this: "
+             "it is there, and would be read back as not there [E536]",
+             "layers.{2..3}.mixer.bias: a configuration of mistral cannot say this: "
+             "it is true, and would be read back as false [E536]"],
         ),
         (
             "blocks: {swa: {rope: null}}",
@@ -191,9 +193,19 @@ def pocket(tmp_path: Path, text: str) -> Any:
     ],
 )  # fmt: skip
 def test_models_that_do_not_fit(text: str, expected: list[str], tmp_path: Path) -> None:
-    """E536 (or E532) names every field that a configuration of the family cannot say."""
+    """E536 names every field that a configuration of the family cannot say."""
     plan = pocket(tmp_path, text)
     assert expected == said(lambda: export_config(plan, family_named("mistral"))).splitlines()
+
+
+def test_what_only_follows_is_not_told() -> None:
+    """Names of the way back that have no value for want of another one are no lines of their own."""
+    plan = composer.resolve(composer.read_spec("mamba2-130m"))
+    family = next(each for each in originals().values() if each.file.layout)
+    lines = said(lambda: export_config(plan, family)).splitlines()
+
+    assert all(" is not there [E536]" in line for line in lines)
+    assert "sizes" == lines[0].split(":")[0]
 
 
 def test_family_files_that_are_wrong() -> None:
