@@ -98,12 +98,16 @@ def decays(logs: Tensor, dtype: torch.dtype) -> Tensor:
     """(b, c, h, l, l): how much of what token j wrote is left at token i; 1 where j is the later one.
 
     A long sum of logarithms has no digits left for the small differences between neighbours, so what
-    rounding takes from the sums is added to the differences.
+    rounding takes from the sums is added to the differences.  Where gradients are wanted they are taken of the
+    long sums themselves: of what flows into both ends of a difference most cancels.
     """
-    high = logs.to(dtype)
-    low = (logs - high).to(dtype).detach()
-    sums = high[..., :, None] - high[..., None, :]
-    sums = sums.add_(low[..., :, None]).sub_(low[..., None, :])
+    if torch.is_grad_enabled():
+        sums = (logs[..., :, None] - logs[..., None, :]).to(dtype)
+    else:
+        high = logs.to(dtype)
+        low = (logs - high).to(dtype)
+        sums = high[..., :, None] - high[..., None, :]
+        sums = sums.add_(low[..., :, None]).sub_(low[..., None, :])
     # A token loses nothing of itself: without this its gradient would be added and taken away again, and rounding
     # would leave a trace beside the small ones of what decays fast.
     diagonal(sums).zero_()
