@@ -38,7 +38,9 @@ class PickledShard(Shard):
         }
 
     def tensor(self, name: str) -> torch.Tensor:
-        return self._tensors[name]
+        """The tensor; one whose numbers do not lie in order is put in order here, when it is known to be wanted."""
+        found = self._tensors[name] = self._tensors[name].contiguous()
+        return found
 
     def passing(self, name: str) -> torch.Tensor:
         return self.tensor(name)
@@ -48,8 +50,9 @@ class PickledShard(Shard):
 
     def regions(self, dtype: torch.dtype, without: Container[str] = ()) -> Iterator[Region]:
         for name, entry in self.entries.items():
-            if DTYPES[entry.dtype] == dtype and entry.size and name not in without:
-                data = self.tensor(name).view(-1).view(torch.uint8).numpy()
+            tensor = self._tensors[name]
+            if tensor.dtype == dtype and tensor.is_contiguous() and entry.size and name not in without:
+                data = tensor.view(-1).view(torch.uint8).numpy()
                 yield Region(data, 0, entry.size, dtype)
 
 
@@ -103,7 +106,7 @@ def _tensors(path: Path, found: object) -> Iterator[tuple[str, torch.Tensor]]:
             _wrong(path, f"{name} as {value.dtype}, {value.layout}, which is not read")
         if value.nbytes > value.untyped_storage().nbytes():
             _wrong(path, f"{name} with more numbers than the file has")
-        yield name, value.detach().contiguous()
+        yield name, value.detach()
 
 
 def _wrong(path: Path, what: str) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
 import time
 import zipfile
 from collections import OrderedDict
@@ -217,3 +218,15 @@ def test_older_torch(version: str, ends: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(torch, "__version__", version)
 
     assert ends == outcome(tmp_path)
+
+
+def test_many_views_of_one_storage_cost_nothing(tmp_path: Path) -> None:
+    """A small file with many turned views is refused by its names before a gigabyte of copies is made."""
+    matrix = torch.zeros(1024, 1024).t()
+    folder = pickled(tmp_path, saved({f"view{at}": matrix[:, at:] for at in range(512)}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(WeightsError) as caught:
+        composer.load(folder)
+
+    assert "E511" == caught.value.code
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 * 1024
