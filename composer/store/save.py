@@ -43,7 +43,8 @@ def save(
     (params.json and all weights in one file, whatever `max_shard_size` is).
 
     The folder changes at once: after a crash it is the old one or the new one.  Generation defaults travel
-    along.  Other files of an existing folder are kept, those of another tokenizer only without `tokenizer`.
+    along.  Weights and configurations in an existing folder go, in any layout; its other files are kept, those
+    of another tokenizer only without `tokenizer`.
 
     Raises `WeightsError`: E521 and E522 as `save_tensors`, E523 an unknown layout, E524 a spec without a
     family, E536 and E532 a model that its family cannot describe; CallError E717 for what is no model; and
