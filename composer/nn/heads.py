@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from composer.plan import HeadKind, Plan
 
-from .linears import Packable
+from .linears import Packable, folded
 from .packed import pack
 from .rows import Call, spread
 
@@ -38,6 +38,7 @@ class Head(Packable):
         self.bias = nn.Parameter(torch.empty(vocab)) if plan.head.bias else None
 
     def forward(self, stream: Tensor, table: Tensor) -> Tensor:
+        stream = folded(stream)
         product = self.product((self.matrix(table), self.bias))
         logits = F.linear(stream, self.matrix(table), self.bias) if product is None else product(stream)
         return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap

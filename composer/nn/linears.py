@@ -77,6 +77,14 @@ def bare(part: nn.Module) -> bool:
     return type(part) is Leaf and not (part._forward_hooks or part._forward_pre_hooks)
 
 
+def folded(x: Tensor) -> Tensor:
+    """x (..., reads) with the strides of a whole tensor.
+
+    Some tokens of one long row are contiguous too, but not to torch's product: it would copy the weight.
+    """
+    return x.reshape(-1, x.shape[-1]).view(x.shape)
+
+
 class LinearGroup(Packable):
     """The parts of a `Linears`, each an `nn.Linear` under its own name."""
 
@@ -89,6 +97,7 @@ class LinearGroup(Packable):
 
     def forward(self, x: Tensor, at: At) -> tuple[Tensor, ...]:
         """(B, T, reads) to one (B, T, width) a part, in order."""
+        x = folded(x)
         product = self._product and self.product(self.sources())
         outs = product(x).split(self.widths, dim=-1) if product is not None else self._plain(x)
         for adapter in at.adapters_of(self.path):
