@@ -5,13 +5,14 @@
 
 Both libraries load the same checkpoint, which transformers writes.  Every figure is the median of rounds in which
 the two take turns; a ratio above 1 says that Composer needs less.  Extra memory is the rise of the resident
-set's peak above what the process held before, during one prefill of each in turn.
+set's peak above what the process held before, during one prefill, cache included, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "zamba2": ("zamba2", HYBRID),
     "opt-125m": ("opt", {}),
 }
+KINDS = ("prefill", "memory", "decode", "mixed", "training")
 # Eight prompts of mixed lengths: 1,562 tokens, 4,096 with padding.
 MIXED = (512, 17, 33, 60, 95, 130, 255, 460)
 
@@ -73,6 +75,7 @@ class Bench:
         made.save_pretrained(folder)
         self.hf = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
         self.model = composer.load(folder)
+        self.folder = folder
         self.repeats, self.vocab = repeats, self.hf.config.vocab_size
         self.longest = min(2048, self.hf.config.max_position_embeddings) - 8
 
@@ -138,38 +141,67 @@ class Bench:
         self.hf.eval(), self.model.eval()
         return row
 
-    def rows(self) -> Iterator[Row]:
-        """Every workload."""
-        for tokens in (128, self.longest):
-            yield rounds(f"prefill {tokens}", *self.prefill(1, tokens), self.repeats)
-        yield self.memory()
-        for rows, tokens in ((1, 128), (1, self.longest - 200), (8, 128)):
-            yield self.decode(rows, tokens)
-        yield self.mixed()
-        yield self.training()
+    def rows(self, only: str) -> Iterator[Row]:
+        """Every workload whose kind is asked for."""
+        if only in "prefill":
+            for tokens in (128, self.longest):
+                yield rounds(f"prefill {tokens}", *self.prefill(1, tokens), self.repeats)
+        if only in "memory":
+            yield self.memory()
+        if only in "decode":
+            for rows, tokens in ((1, 128), (1, self.longest - 200), (8, 128)):
+                yield self.decode(rows, tokens)
+        if only in "mixed":
+            yield self.mixed()
+        if only in "training":
+            yield self.training()
 
     def memory(self) -> Row:
-        """Extra bytes of one long prefill."""
-        theirs, ours = self.prefill(1, self.longest)
+        """Extra bytes of one long prefill, each in a process of its own."""
         row = Row(f"extra memory, prefill {self.longest}", [], [])
-        for _ in range(3):
-            row.theirs.append(rise(theirs))
-            row.ours.append(rise(ours))
+        for _ in range(2):
+            row.theirs.append(rise(THEIRS, self.folder, self.longest))
+            row.ours.append(rise(OURS, self.folder, self.longest))
         return row
 
 
-def rise(run: Callable[[], Any]) -> float:
-    """How far the peak of the resident set rises above what is held when `run` begins, in bytes."""
-    Path("/proc/self/clear_refs").write_text("5")
-    before = held("VmRSS")
-    run()
-    return max(1.0, held("VmHWM") - before)
-
-
-def held(key: str) -> float:
-    """One line of the process's status, in bytes."""
+MEASURE = """
+import sys, torch
+from pathlib import Path
+def held(key):
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+torch.set_num_threads(int(sys.argv[3]))
+ids = torch.arange(10, 10 + int(sys.argv[2]))[None]
+with torch.inference_mode():
+    {load}
+    for tokens in (8, ids.shape[1]):
+        Path("/proc/self/clear_refs").write_text("5")
+        before = held("VmRSS")
+        {run}
+        print(held("VmHWM") - before)
+"""
+THEIRS = MEASURE.format(
+    load="""from transformers import AutoModelForCausalLM
+    model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype="auto").eval()""",
+    run="out = model(ids[:, :tokens], use_cache=True, logits_to_keep=1)",
+)
+OURS = MEASURE.format(
+    load="""import composer
+    model = composer.load(sys.argv[1])""",
+    run="out = model(ids[:, :tokens], past_key_values=model.new_cache(1, tokens + 64), logits_to_keep=1)",
+)
+
+
+def rise(code: str, folder: Path, tokens: int) -> float:
+    """How far the peak of the resident set rises above what is held before a long prefill, in bytes.
+
+    A short one comes first: weights are then in memory, and what libraries set up is set up.
+    """
+    threads = str(torch.get_num_threads())
+    command = [sys.executable, "-c", code, str(folder), str(tokens), threads]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
 
 
 def line(name: str, row: Row) -> str:
@@ -186,6 +218,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--only", default="", choices=["", *KINDS], help="one kind of workload")
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -197,7 +230,7 @@ def main() -> None:
     with torch.inference_mode(), tempfile.TemporaryDirectory() as scratch:
         for name in options.models:
             bench = Bench(name, getattr(torch, options.dtype), options.repeats, Path(scratch) / name)
-            for row in bench.rows():
+            for row in bench.rows(options.only):
                 lines.append(line(name, row))
                 print(lines[-1], file=sys.stderr, flush=True)
             del bench

@@ -66,7 +66,8 @@ def _fill(plan: Plan, family: Family) -> dict[str, Any]:
 
 
 def _misfit(family: Family, message: str, path: str = "") -> Problem:
-    return Problem("E536", f"a configuration of {family.name} cannot say this: {message}", path=path)
+    said = f"a configuration of {family.name} cannot say this: {message}"
+    return Problem("E536", said, path=path, hint="save with layout='composer', which can say everything")
 
 
 def _differences(plan: Plan, again: Plan, family: Family) -> list[Problem]:
