@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..errors import Problem, SpecError, WeightsError
@@ -31,12 +32,11 @@ def export_config(plan: Plan, family: Family) -> dict[str, Any]:
         spec = import_config(config, plan.name)
         again = resolve(spec, head=plan.head.kind, **head_in(config, "").of(plan.head.kind))
     except (SpecError, WeightsError) as error:
-        raise WeightsError(
-            *(_misfit(family, problem.message, problem.path) for problem in error.problems)
-        ) from None
+        found = [_misfit(family, problem.message, problem.path) for problem in error.problems]
+        raise _refusal(found) from None
     problems = _differences(plan, again, family)
     if problems:
-        raise WeightsError(*problems)
+        raise _refusal(problems)
     expand_rows(family.weights_of(plan), plan.parameters())
     return config
 
@@ -59,15 +59,19 @@ def _fill(plan: Plan, family: Family) -> dict[str, Any]:
     lacking = {*family.back} - {*names}  # what else has no value for want of these is told once
     failed = [each for each in failed if lacking.isdisjoint(each[1].names())]
     if failed:
-        raise WeightsError(
-            *(_misfit(family, p.message, ".".join(map(str, path[1:]))) for path, _, p in failed)
-        )
+        raise _refusal([_misfit(family, p.message, ".".join(map(str, path[1:]))) for path, _, p in failed])
     return config
 
 
 def _misfit(family: Family, message: str, path: str = "") -> Problem:
     said = f"a configuration of {family.name} cannot say this: {message}"
-    return Problem("E536", said, path=path, hint="save with layout='composer', which can say everything")
+    return Problem("E536", said, path=path)
+
+
+def _refusal(problems: list[Problem]) -> WeightsError:
+    """All of them, the last with the way out."""
+    *others, last = problems
+    return WeightsError(*others, replace(last, hint="save with layout='composer', which can say everything"))
 
 
 def _differences(plan: Plan, again: Plan, family: Family) -> list[Problem]:

@@ -76,4 +76,4 @@ def test_a_published_layout_has_no_names_for_them(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot say this") as caught:
         composer.save(composer.build(plan(LOW), seed=0), tmp_path, layout="hf")
 
-    assert "save with layout='composer', which can say everything" == caught.value.problems[0].hint
+    assert "save with layout='composer', which can say everything" == caught.value.problems[-1].hint
