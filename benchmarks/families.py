@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,7 @@ class Bench:
         self.hf.train(), self.model.train()
 
         def step(model: Any, **given: Any) -> None:
-            with torch.enable_grad():
-                model(ids, labels=ids, **given).loss.backward()
+            model(ids, labels=ids, **given).loss.backward()
             model.zero_grad()
 
         row = rounds(
@@ -143,18 +143,26 @@ class Bench:
 
     def rows(self, only: str) -> Iterator[Row]:
         """Every workload whose kind is asked for."""
-        if only in "prefill":
-            for tokens in (128, self.longest):
-                yield rounds(f"prefill {tokens}", *self.prefill(1, tokens), self.repeats)
-        if only in "memory":
-            yield self.memory()
-        if only in "decode":
-            for rows, tokens in ((1, 128), (1, self.longest - 200), (8, 128)):
-                yield self.decode(rows, tokens)
-        if only in "mixed":
-            yield self.mixed()
-        if only in "training":
+        inferred: list[tuple[str, Callable[[], Row]]] = [
+            *(("prefill", partial(self.prefilled, tokens)) for tokens in (128, self.longest)),
+            ("memory", self.memory),
+            *(
+                ("decode", partial(self.decode, rows, tokens))
+                for rows, tokens in ((1, 128), (1, self.longest - 200), (8, 128))
+            ),
+            ("mixed", self.mixed),
+        ]
+        for kind, measure in inferred:
+            if only in ("", kind):
+                with torch.inference_mode():
+                    row = measure()
+                yield row
+        if only in ("", "training"):
             yield self.training()
+
+    def prefilled(self, tokens: int) -> Row:
+        """One prompt."""
+        return rounds(f"prefill {tokens}", *self.prefill(1, tokens), self.repeats)
 
     def memory(self) -> Row:
         """Extra bytes of one long prefill, each in a process of its own."""
@@ -227,7 +235,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
     lines = []
-    with torch.inference_mode(), tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         for name in options.models:
             bench = Bench(name, getattr(torch, options.dtype), options.repeats, Path(scratch) / name)
             for row in bench.rows(options.only):
