@@ -22,23 +22,12 @@ from typing import Any
 
 import torch
 import transformers
+from against_transformers import CONFIG as DENSE
 from against_transformers import Row, rounds
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import composer
 
-DENSE = {
-    "vocab_size": 32000,
-    "hidden_size": 1024,
-    "intermediate_size": 3584,
-    "num_hidden_layers": 16,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "head_dim": 128,
-    "sliding_window": 1024,
-    "max_position_embeddings": 32768,
-    "rms_norm_eps": 1e-5,
-}
 HYBRID = {
     "vocab_size": 32000,
     "hidden_size": 1024,
