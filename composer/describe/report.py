@@ -23,7 +23,7 @@ def summary_text(summary: Summary) -> str:
                 lines(summary),
             ),
             "",
-            *table(("part", "kind", "parameters", "share"), "<<>>", part_lines(summary)),
+            *table(part_titles(summary), "<<>>>", part_lines(summary)),
         ]
     )
 
@@ -34,6 +34,9 @@ def heading(summary: Summary) -> Iterator[str]:
     rows = "" if summary.batch == 1 else f", {summary.batch:,} rows"
     yield f"{printable(summary.name)}: {summary.layers:,} layers, {summary.head}"
     yield f"parameters    {summary.parameters:,} ({units.count(summary.parameters)}){published(summary)}"
+    if shares(summary):
+        used = f"{summary.used_parameters:,} ({units.count(summary.used_parameters)})"
+        yield f"used          {used} by a token, shared ones once for each use"
     yield f"weights       {size(summary.weight_bytes)} in {summary.dtype}"
     if summary.flops is None:
         yield "FLOPs/token   unknown: a block does not say"
@@ -71,11 +74,24 @@ def lines(summary: Summary) -> Iterator[Sequence[str]]:
         )
 
 
+def shares(summary: Summary) -> bool:
+    """Whether a token meets some parameters more than once."""
+    return summary.used_parameters != summary.parameters
+
+
+def part_titles(summary: Summary) -> Sequence[str]:
+    """The columns of the table of parts."""
+    return ("part", "kind", "parameters", "share", *(["used"] if shares(summary) else []))
+
+
 def part_lines(summary: Summary) -> Iterator[Sequence[str]]:
     """A line for each part, and the total."""
+    many = shares(summary)
     for part in summary.parts:
-        yield part.name, part.kind, f"{part.parameters:,}", share(part, summary.parameters)
-    yield "total", "", f"{summary.parameters:,}", ""
+        used = [f"{part.used_parameters:,}"] if many else []
+        yield part.name, part.kind, f"{part.parameters:,}", share(part, summary.parameters), *used
+    used = [f"{summary.used_parameters:,}"] if many else []
+    yield "total", "", f"{summary.parameters:,}", "", *used
 
 
 def share(part: Part, total: int) -> str:

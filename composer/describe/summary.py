@@ -19,11 +19,15 @@ ELEMENT_SIZES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the model and how many unique parameters it has in all layers together."""
+    """One part of the model: its unique parameters in all layers together, and those that a token meets.
+
+    `used_parameters` counts what is shared once for every use.
+    """
 
     name: str
     kind: str
     parameters: int
+    used_parameters: int
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a plan costs. `flops` is for one token as the last of `context`; None where a block cannot say."""
+    """What a plan costs. `flops` is for one token as the last of `context`; None where a block cannot say.
+
+    `parameters` counts each once, `used_parameters` those that are shared once for every use.
+    """
 
     name: str
     layers: int
@@ -52,6 +59,7 @@ class Summary:
     head: str
     tied: bool
     parameters: int
+    used_parameters: int
     published_parameters: int | None
     dtype: str
     weight_bytes: int
@@ -83,7 +91,8 @@ def summarise(plan: Plan, context: int | None = None, batch: int = 1, dtype: str
         max_position_embeddings=plan.sizes.max_position_embeddings,
         head=plan.head.kind,
         tied=plan.head.tied,
-        parameters=sum(param.count for param in tensors),
+        parameters=plan.parameter_count,
+        used_parameters=plan.used_parameter_count,
         published_parameters=published if isinstance(published, int) else None,
         dtype=dtype,
         weight_bytes=sum(param.count * ELEMENT_SIZES.get(param.dtype, size) for param in tensors),
@@ -121,35 +130,44 @@ def described(mixer: MixerPlan) -> str:
 def parts(plan: Plan) -> Iterator[Part]:
     """Every part once: the tables, each block by its word, adapters, the norms, the head.
 
-    What is shared counts once, however often it is used.
+    What is shared counts once, and beside that as often as it is used.
     """
     tensors = plan.parameters()
-    yield Part("embedding", "embedding", sum(size_under(name, tensors) for name in EMBEDDING))
-    found: dict[tuple[str, str], int] = {}
-    for name, kind, size in pieces(plan):
-        found[name, kind] = found.get((name, kind), 0) + size
-    for (name, kind), size in found.items():
-        yield Part(name, kind, size)
+    yield whole("embedding", "embedding", sum(size_under(name, tensors) for name in EMBEDDING))
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for name, kind, unique, used in pieces(plan):
+        before = found.get((name, kind), (0, 0))
+        found[name, kind] = before[0] + unique, before[1] + used
+    for (name, kind), sizes in found.items():
+        yield Part(name, kind, *sizes)
     layers = size_under("layers.", tensors) + size_under("shared.", tensors)
-    yield Part("norms of the layers", "norm", layers - sum(found.values()))
-    yield Part("final norm", "norm", size_under("norm.", tensors))
+    again = plan.used_parameter_count - plan.parameter_count
+    unique, used = (sum(sizes[column] for sizes in found.values()) for column in (0, 1))
+    yield Part("norms of the layers", "norm", layers - unique, layers + again - used)
+    yield whole("final norm", "norm", size_under("norm.", tensors))
     kind = f"{plan.head.kind}, tied" if plan.head.tied else plan.head.kind
-    yield Part("head", kind, size_under("head.", tensors))
+    yield whole("head", kind, size_under("head.", tensors))
 
 
-def pieces(plan: Plan) -> Iterator[tuple[str, str, int]]:
-    """Name, kind and parameters of everything in the layers but the norms, each set of weights once."""
+def whole(name: str, kind: str, size: int) -> Part:
+    """A part that is used once."""
+    return Part(name, kind, size, size)
+
+
+def pieces(plan: Plan) -> Iterator[tuple[str, str, int, int]]:
+    """Name, kind and parameters of everything in the layers but the norms: new ones, and all that run there."""
     seen: set[Trunk] = set()
     for layer in plan.layers:
         for name, chain in layer.chains():
             fresh = chain.trunk is None or chain.trunk not in seen
             for mixer in chain.mixers:
                 again = mixer.trunk in seen if mixer.trunk else not fresh
-                yield mixer.word, mixer.block.kind, 0 if again else size_of(mixer)
+                size = size_of(mixer)
+                yield mixer.word, mixer.block.kind, 0 if again else size, size
                 seen |= {mixer.trunk} if mixer.trunk else set()
             seen |= {chain.trunk} if chain.trunk else set()
             if own := sum(param.count for _, param in chain.use_parameters()):
-                yield f"{name.rstrip('.') or 'layers'}: each use", "linear", own
+                yield f"{name.rstrip('.') or 'layers'}: each use", "linear", own, own
 
 
 def size_of(mixer: MixerPlan) -> int:
