@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
-from composer import Site
+from composer import Block, Site
 from composer.errors import PluginError, UsageError
-from composer.testing import ContractError, check_block, verify
+from composer.testing import ContractError, check_block, parametrize_with_checks, run_checks, verify
 
 from ..contract.liars import Honest, LosesOption
+
+
+class NoSamples(Block):
+    """Needs an option."""
+
+    kind: ClassVar[str] = "no-samples"
+    size: int
 
 
 def test_e411_every_failed_check_at_once() -> None:
@@ -56,6 +65,26 @@ def test_e413_an_unknown_check() -> None:
     assert "E413" == caught.value.code
     assert "no check is called 'shapes'" in str(caught.value)
     assert "did you mean 'shape'?" in str(caught.value)
+
+
+def test_e414_a_failure_expected_without_a_reason() -> None:
+    """A reason is what makes an exception to the contract honest."""
+    with pytest.raises(PluginError) as caught:
+        run_checks(Honest(), checks=["shape"], expected={"half": " "})
+
+    assert "E414" == caught.value.code
+    assert "'half' is expected to fail, but nothing says why" in str(caught.value)
+    assert "hint: write the reason" in str(caught.value)
+
+
+def test_e415_a_class_of_blocks_without_samples() -> None:
+    """Nothing is tried without a word."""
+    with pytest.raises(PluginError) as caught:
+        parametrize_with_checks(NoSamples)
+
+    assert "E415" == caught.value.code
+    assert "block 'no-samples' has no samples to try" in str(caught.value)
+    assert "hint: give blocks, or write samples(), a classmethod that returns some" in str(caught.value)
 
 
 @pytest.mark.parametrize("tokens", [3, 5000, 7.5])

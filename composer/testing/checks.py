@@ -1,0 +1,72 @@
+"""The list of checks, in the order they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from composer.errors import PluginError, did_you_mean, fail
+
+from . import adapting, declaration, module, recurrence, sequence
+from .bench import Bench
+
+Check = Callable[[Bench], None]
+
+CHECKS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        declaration.options,
+        declaration.parameters,
+        declaration.initialisation,
+        declaration.memory,
+        declaration.flops,
+        sequence.shape,
+        sequence.sees_no_more,
+        sequence.sees_no_less,
+        sequence.rows,
+        sequence.right_padding,
+        sequence.left_padding,
+        sequence.packing,
+        sequence.chunks,
+        sequence.steps,
+        sequence.ragged,
+        sequence.crop,
+        recurrence.states,
+        recurrence.reset,
+        recurrence.bounded,
+        sequence.kernels,
+        module.repeats,
+        module.input_kept,
+        module.dropout,
+        module.gradients,
+        module.half,
+        module.meta,
+        module.saving,
+        module.copies,
+        module.prepared,
+        adapting.adapters,
+        module.compiling,
+    )
+}
+
+BASIS = ("parameters", "shape", "memory")
+"""What all other checks stand on: where one of these fails, the others say little."""
+
+
+def contract_checks() -> Mapping[str, Check]:
+    """Every check by name, in the order they run; the docstring of each says what it demands."""
+    return dict(CHECKS)
+
+
+def rule(name: str) -> str:
+    """What a check demands, in a sentence."""
+    return (CHECKS[name].__doc__ or "").splitlines()[0]
+
+
+def chosen(names: Iterable[str] | None) -> list[str]:
+    """The names of the checks to run, all of them for None; PluginError for a name that is no check."""
+    wanted = list(CHECKS if names is None else names)
+    for name in wanted:
+        if name not in CHECKS:
+            hint = did_you_mean(name, CHECKS) or f"one of: {', '.join(CHECKS)}"
+            fail(PluginError, "E413", f"no check is called {name!r}", path="checks", hint=hint)
+    return wanted
