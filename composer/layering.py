@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,10 +14,8 @@ from .entries import Entries
 from .errors import Path, Problem, did_you_mean, dotted
 from .overrides import Choice, OptionOrigins, Said, Settled, settle, told
 from .pattern import ONLY, Row, Tracks, Word, read_tracks
+from .sharing import clashes
 from .spec import BlockEntry, Branch
-
-ALIKE = "options of a shared block are the same in every use; give one of them another name"
-APART = "a guest brings a norm with it; give one of them another name"
 
 
 @dataclass
@@ -177,22 +175,16 @@ class Layers(Entries):
         self.used[name] += 1
         return Trunk(name, (self.used[name] - 1) % share.copies)
 
-    def check_copies(self, layers: Iterable[LayerPlan]) -> None:
-        """All uses of one copy have the same options, since its weights are built once."""
-        first: dict[Trunk, tuple[int, tuple[object, ...]]] = {}
-        for layer in layers:
-            for trunk, part in layer.trunks():
-                what: tuple[object, ...] = (
-                    part.branches if isinstance(part, Chain) else (part.block, part.site)
-                )
-                index, known = first.setdefault(trunk, (layer.index, what))
-                if known != what:
-                    message, hint = f"layers {index} and {layer.index} share a copy of {trunk.word!r}", APART
-                    if isinstance(known[0], BranchPlan) == isinstance(part, Chain):
-                        message, hint = f"{message} with other options", ALIKE
-                    else:
-                        message = f"{message}, one as a guest and one as a part of it"
-                    self.report("E341", message, ("blocks", trunk.word, "share"), hint)
+    def check_copies(self, layers: Iterable[LayerPlan], choices: Sequence[Mapping[str, Choice]]) -> None:
+        """All uses of one copy have the same options; told once of whoever says otherwise."""
+        seen: set[tuple[str, Path]] = set()
+        for clash in clashes(layers):
+            word, said = clash.trunk.word, clash.blame(choices)
+            path = said.path if said else ("blocks", word, "share")
+            place = said.place if said and said.place else self.origins.place(path, key=said is not None)
+            if (word, path) not in seen:
+                self.add(Problem("E341", clash.message, place, self.shown(path), clash.hint))
+            seen.add((word, path))
 
     def adapters(self, word: str | None, mixers: list[MixerPlan]) -> tuple[AdapterPlan, ...]:
         """The adapters of a chain, decided once for equal ones."""

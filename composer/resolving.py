@@ -18,7 +18,7 @@ from .plugins import Catalog
 from .plugins import catalog as installed_catalog
 from .selectors import Selected, Selectors, Unselected
 from .source.invalid import shown
-from .spec import INIT, Draw, Override, Spec
+from .spec import INIT, BlockEntry, Branch, Draw, Override, Spec
 
 MOST_SET = 200_000
 
@@ -53,7 +53,7 @@ class Resolver(Layers):
         choices = self.choices(rows)
         self.stop()
         layers = tuple(self.layer(index, row, choices[index]) for index, row in enumerate(rows))
-        self.check_copies(layers)
+        self.check_copies(layers, choices)
         self.stop()
         plan = Plan(
             name=spec.name,
@@ -109,11 +109,29 @@ class Resolver(Layers):
     def check_options(self) -> None:
         """What is written about a block is held to its kind, whether the block stands in a layer or not."""
         for name, entry in self.spec.blocks.items():
-            if entry.branches is None and self.kind_of(name) in self.catalog:
+            if entry.branches:
+                self.check_adapters(name, entry, entry.branches)
+            elif self.kind_of(name) in self.catalog:
                 found = self.settle(name, self.final(name), self.site)
                 self.add(*(problem for problem in found.problems if written(problem)))
                 if found.block and found.declared:
                     self.adapters(name, [MixerPlan(name, name, found.block, self.site, found.declared)])
+
+    def check_adapters(self, name: str, entry: BlockEntry, branches: tuple[Branch, ...]) -> None:
+        """The adapters of a block with branches, as far as the blocks in these can be settled."""
+        now, mixers = len(entry.reads or ("stream",)) * self.spec.hidden_size, list[MixerPlan]()
+        for branch in branches:
+            site = self.site.model_copy(update={"reads": now})
+            now = now if branch.residual else self.spec.hidden_size
+            site = site.model_copy(update={"writes": now})
+            for mix in branch.mixes:
+                if self.kind_of(mix) not in self.catalog:
+                    return
+                found = self.settle(mix, self.final(mix), site)
+                if found.block is None or found.declared is None:
+                    return
+                mixers.append(MixerPlan(mix, mix, found.block, site, found.declared))
+        self.adapters(name, mixers)
 
     def check_tokens(self) -> None:
         """Ids of special tokens are rows of the table."""

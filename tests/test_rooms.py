@@ -21,7 +21,7 @@ ROOMS = [
     "block options",
     "spec shipped origins assignments reading",
     "plugins",
-    "plan heads chain entries overrides selectors adapting layering resolving diagnosis",
+    "plan heads chain entries overrides selectors adapting sharing layering resolving diagnosis",
     "layout",
     "describe",
     "nn",
