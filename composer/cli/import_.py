@@ -9,6 +9,7 @@ import click
 
 from composer.cli import output
 from composer.cli.init import check_free, file_of, write
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb
 from composer.errors import UsageError, fail, printable
 
@@ -24,6 +25,7 @@ from composer.errors import UsageError, fail, printable
 @click.argument("config")
 @click.option("-o", "--out", metavar="FILE", help="Write the spec there; by default it goes to stdout.")
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
+@plugin_options
 def verb(config: str, out: str | None, force: bool) -> None:
     """Write the spec of a published model.
 
@@ -52,6 +54,7 @@ def config_in(what: str) -> pathlib.Path:
     from composer.cli.models import MOST_BYTES, SPEC, published_config
 
     path = pathlib.Path(what)
+    check_no_spec(path)
     if path.is_file() and path.stat().st_size <= MOST_BYTES:
         return path
     found = published_config(path) if path.is_dir() else None
@@ -62,6 +65,19 @@ def config_in(what: str) -> pathlib.Path:
     own = f"{what} has a spec of its own: {SPEC}" if (path / SPEC).is_file() else ""
     message = f"{what} is no configuration of a published model and holds none of a sensible size"
     fail(UsageError, "E913", message, hint=own or "give a config.json, a params.json or their folder")
+
+
+def check_no_spec(path: pathlib.Path) -> None:
+    """What is a spec already needs no import: a file of YAML, or the name of a shipped one.  Raises UsageError E913."""
+    from composer.shipped import shipped_specs
+
+    shipped = str(path) in shipped_specs() and not os.path.lexists(path)
+    if shipped or (path.suffix.lower() in (".yaml", ".yml") and path.is_file()):
+        message = (
+            f"{path} is a spec already, and import reads a config.json, a params.json or a folder with one"
+        )
+        hint = f"to look at it: show {path}; to start a spec of your own from it: init NAME --like {path}"
+        fail(UsageError, "E913", message, hint=hint)
 
 
 def name_of(file: pathlib.Path) -> str:

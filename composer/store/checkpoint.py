@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -110,7 +111,7 @@ class Checkpoint:
             hint = "remove the one that is old"
             fail(WeightsError, "E508", f"{path} holds both {SINGLE} and {INDEX}", hint=hint)
         if not single and not sharded:
-            _nothing_there(path)
+            nothing_there(path)
         return cls(path, [Shard(path / SINGLE)] if single else open_shards(path))
 
     def names(self) -> list[str]:
@@ -160,11 +161,13 @@ class Checkpoint:
         return next((dtype for dtype in stored if dtype.is_floating_point and dtype.itemsize > 1), None)
 
 
-def _nothing_there(path: Path) -> None:
+def nothing_there(path: Path, names: Sequence[str] = (SINGLE, INDEX)) -> NoReturn:
+    """Say that there are no weights, and under which names they are looked for.  Raises `WeightsError` E501."""
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
-        fail(WeightsError, "E501", f"{path} {what}; a checkpoint is a folder with {SINGLE} or {INDEX}")
-    fail(WeightsError, "E501", f"{path} holds neither {SINGLE} nor {INDEX}", hint=_instead(path))
+        where = f"a checkpoint is a folder with {', '.join(names[:-1])} or {names[-1]}"
+        fail(WeightsError, "E501", f"{path} {what}; {where}")
+    fail(WeightsError, "E501", f"{path} holds none of {', '.join(names)}", hint=_instead(path))
 
 
 def _instead(path: Path) -> str:

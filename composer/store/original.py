@@ -12,7 +12,7 @@ import torch
 from ..errors import WeightsError, fail
 from ..layout.family import Family, originals
 from ..layout.originals import Files
-from .checkpoint import SINGLE, Checkpoint, Shard, open_shards
+from .checkpoint import SINGLE, Checkpoint, Shard, nothing_there, open_shards
 from .files import present
 from .finite import Region
 from .header import Entry
@@ -36,7 +36,15 @@ def open_weights(folder: Path) -> tuple[Checkpoint, Family | None]:
     for family in originals().values():
         if family.file.layout and (shards := list(_shards(folder, family.file.layout))):
             return Checkpoint(folder, shards), family
-    return Checkpoint.open(folder), None
+    usual = [SINGLE, INDEX, PICKLED, PICKLED_INDEX]
+    nothing_there(folder, [*usual, *dict.fromkeys(_names_of_authors())])
+
+
+def _names_of_authors() -> Iterator[str]:
+    """The files of weights in the layouts of their authors; families may have one layout in common."""
+    for layout in (family.file.layout for family in originals().values()):
+        if layout:
+            yield from (layout.tensors, layout.index, layout.numbered_file(0))
 
 
 def _shards(folder: Path, files: Files) -> Iterator[Shard]:

@@ -49,7 +49,7 @@ def entry(**changes: Any) -> bytes:
 def test_no_checkpoint_there(tmp_path: Path) -> None:
     """E501 tells a path that is not there, a file, a folder without weights, with pickles, with another name."""
     where = "a checkpoint is a folder with model.safetensors or model.safetensors.index.json"
-    nothing = "F holds neither model.safetensors nor model.safetensors.index.json [E501]"
+    nothing = "F holds none of model.safetensors, model.safetensors.index.json [E501]"
 
     assert f"F does not exist; {where} [E501]" == opened(tmp_path / "no")
     assert nothing == opened(tmp_path)
@@ -61,6 +61,26 @@ def test_no_checkpoint_there(tmp_path: Path) -> None:
     assert f"{nothing}\n{hint}" == opened(tmp_path)
     file = tmp_path / "weights.safetensors"
     assert f"F is a file; {where} [E501]" == opened(file)
+
+
+def test_every_name_that_is_looked_for(tmp_path: Path) -> None:
+    """E501 of a folder that a model is loaded from names files of every layout and kind."""
+    names = (
+        "model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json, "
+        "consolidated.safetensors, consolidated.safetensors.index.json"
+    )
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+
+    assert f"F/empty holds none of {names}, consolidated.00.pth [E501]" == loaded(
+        tmp_path / "empty", tmp_path
+    )
+    where = f"a checkpoint is a folder with {names} or consolidated.00.pth"
+    assert f"F/file is a file; {where} [E501]" == loaded(tmp_path / "file", tmp_path)
+
+
+def loaded(path: Path, folder: Path) -> str:
+    return refused(lambda: composer.load(path), folder)
 
 
 def test_unreadable(tmp_path: Path) -> None:

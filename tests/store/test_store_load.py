@@ -188,7 +188,7 @@ def test_the_shipped_model_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path
 
     assert "pocket-mistral" == model.plan.name
     assert model.plan.sizes.vocab_size == tokenizer.vocab_size
-    with pytest.raises(ComposerError, match="pocket-mistral holds neither"):
+    with pytest.raises(ComposerError, match="pocket-mistral holds none of"):
         composer.load("pocket-mistral")
 
 
