@@ -1,0 +1,85 @@
+"""The torch half.  B batch, T tokens in this call, W channels, K tokens that the convolution looks at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from composer.nn import At, LinearGroup, Mixer, Step, activation
+
+from . import recurrence, short
+
+if TYPE_CHECKING:
+    from composer import Site
+
+    from .options import RGLRU
+
+SHARPNESS = 8.0
+"""How many times `decay` a channel fades, in logarithms, where its gate is wide open."""
+
+
+class RGLRUModule(Mixer):
+    """Project, convolve, remember, gate by the second branch, project back."""
+
+    def __init__(self, options: RGLRU, site: Site) -> None:
+        super().__init__()
+        width, heads = options.width or 0, options.num_heads
+        gate = (heads, width // heads, width // heads)
+        self.heads, self.before = heads, options.conv_kernel - 1
+        self.decay = nn.Parameter(torch.empty(width))
+        self.conv = nn.Parameter(torch.empty(width, options.conv_kernel))
+        self.input_gate, self.decay_gate = nn.Parameter(torch.empty(gate)), nn.Parameter(torch.empty(gate))
+        self.conv_bias = nn.Parameter(torch.empty(width))
+        self.input_gate_bias = nn.Parameter(torch.empty(width))
+        self.decay_gate_bias = nn.Parameter(torch.empty(width))
+        self.act = activation(options.hidden_act)
+        linears = options.declares(site).linears
+        self.into, self.out = LinearGroup(linears["into"]), LinearGroup(linears["out"])
+
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        x, y = self.into(x, at)
+        state, work = at.state(), torch.promote_types(x.dtype, torch.float32)
+        with short.exactly(x.device):
+            full = torch.cat([state["conv"].mT.to(work), x.to(work)], 1)
+            mixed = short.convolve(full, self.conv.to(work), self.conv_bias.to(work), at.step)
+            decay, written = self._gated(mixed, x.dtype, at.step)
+            slow = at.step.attention == "reference"
+            scan = recurrence.recur if slow else recurrence.scan
+            read, memory = scan(decay, written, state["memory"].to(work))
+        at.remember(conv=short.newest(full, self.before, at.step), memory=memory)
+        return self.out(read.to(y.dtype) * self.act(y), at)[0]
+
+    def _gated(self, x: Tensor, dtype: torch.dtype, step: Step) -> tuple[Tensor, Tensor]:
+        """(B, T, W) each: what is left of the memory at a token, and what the token writes.
+
+        The first token of a sequence finds no memory and is written in full; pads leave it as it is.
+        """
+        opened = self._gate(x.to(dtype), self.decay_gate, self.decay_gate_bias).to(x.dtype)
+        logs = -SHARPNESS * F.softplus(self.decay.to(x.dtype)) * opened
+        share = recurrence.root(-torch.expm1(2 * logs))
+        decay, first, real = logs.exp(), begins(step), step.valid
+        if first is not None:
+            share = share.masked_fill(first[..., None], 1)
+            decay = decay.masked_fill(first[..., None], 0)
+        written = x * self._gate(x.to(dtype), self.input_gate, self.input_gate_bias).to(x.dtype) * share
+        if real is not None:
+            decay, written = decay.masked_fill(~real[..., None], 1), written * real[..., None]
+        return decay, written
+
+    def _gate(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """(B, T, W) between 0 and 1, each block of channels from itself."""
+        blocks = x.view(-1, self.heads, weight.shape[1]).transpose(0, 1)
+        mixed = torch.baddbmm(bias.view(self.heads, 1, -1), blocks, weight)
+        return mixed.transpose(0, 1).reshape(x.shape).sigmoid()
+
+
+def begins(step: Step) -> Tensor | None:
+    """(B, T) which tokens are the first of a sequence, None where none is."""
+    first = step.indices == 0 if 0 in step.starts else None
+    segments = step.segments
+    if segments is None or first is None:
+        return first
+    return first | (torch.diff(segments, prepend=segments[:, :1]) != 0)
