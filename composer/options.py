@@ -75,57 +75,64 @@ class Rope(Frozen):
     """
 
     type: RopeType = Field(
-        "default",
+        default="default",
         description="How the rotation is stretched beyond the trained context; `default`: not at all.",
     )
     theta: Positive = Field(
-        10000.0, description="Base of the geometric series of wavelengths; larger means slower rotation."
+        default=10000.0,
+        description="Base of the geometric series of wavelengths; larger means slower rotation.",
     )
     partial_rotary_factor: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0,
+        default=1.0,
         description="Share of each head that is rotated; `proportional` stops the rest in place.",
     )
     factor: Positive | None = Field(
-        None,
+        default=None,
         description="How many times longer than trained the context becomes; "
         "`longrope` takes it from the two maximum lengths if absent.",
     )
     original_max_position_embeddings: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="Context length in tokens that the model was trained on before it was stretched."
+        default=None,
+        description="Context length in tokens that the model was trained on before it was stretched.",
     )
     attention_factor: Positive | None = Field(
-        None, description="Multiplier of cosines and sines (yarn, longrope); derived from `factor` if absent."
+        default=None,
+        description="Multiplier of cosines and sines (yarn, longrope); derived from `factor` if absent.",
     )
     beta_fast: Positive | None = Field(
-        None,
+        default=None,
         description="Channels that turn more often than this over the trained context stay (yarn, 32).",
     )
     beta_slow: Positive | None = Field(
-        None,
+        default=None,
         description="Channels that turn less often than this are fully stretched (yarn, 1).",
     )
     mscale: Positive | None = Field(
-        None, description="With `mscale_all_dim`: weight of the derived attention factor's numerator (yarn)."
+        default=None,
+        description="With `mscale_all_dim`: weight of the derived attention factor's numerator (yarn).",
     )
     mscale_all_dim: Positive | None = Field(
-        None, description="With `mscale`: weight of the derived attention factor's denominator (yarn)."
+        default=None,
+        description="With `mscale`: weight of the derived attention factor's denominator (yarn).",
     )
     truncate: bool | None = Field(
-        None, description="Whether the bounds of the blended channels are rounded outwards (yarn, true)."
+        default=None,
+        description="Whether the bounds of the blended channels are rounded outwards (yarn, true).",
     )
     short_factor: Factors | None = Field(
-        None,
+        default=None,
         description="One divisor per channel pair for texts within the trained context (longrope).",
     )
     long_factor: Factors | None = Field(
-        None, description="One divisor per channel pair for longer texts (longrope)."
+        default=None, description="One divisor per channel pair for longer texts (longrope)."
     )
     low_freq_factor: Positive | None = Field(
-        None,
+        default=None,
         description="Wavelengths above the trained context divided by this are fully stretched (llama3).",
     )
     high_freq_factor: Positive | None = Field(
-        None, description="Wavelengths below the trained context divided by this stay as they are (llama3)."
+        default=None,
+        description="Wavelengths below the trained context divided by this stay as they are (llama3).",
     )
 
     @model_validator(mode="before")
