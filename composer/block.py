@@ -7,7 +7,7 @@ declarations; `composer.testing.check_block` holds the built module to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -17,8 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 if TYPE_CHECKING:
     from composer.nn.layer import Mixer
 
-API = 1
-"""Major version of the plugin interface that this host speaks."""
+API = "1.0"
+"""Version of the plugin interface that this host speaks, as "major.minor".
+
+A block written for 1.2 runs on every host of 1.2 or later that is no 2.x.
+"""
 
 
 class Frozen(BaseModel):
@@ -191,12 +194,20 @@ class Causal:
 class Block(Frozen):
     """The options of one kind of block; a plugin subclasses it and offers the subclass.
 
-    The fields are the options users write, each with a description.  `kind` is the name in a spec and
-    `api` the major version of this interface the plugin was written for.
+    The fields are the options users write, each with a description.  `kind` is the name in a spec and `api`
+    the version of this interface that the block is written for; one that says nothing is written for 1.0.
     """
 
-    api: ClassVar[int] = API
+    api: ClassVar[str] = "1.0"
     kind: ClassVar[str]
+
+    @classmethod
+    def samples(cls) -> Sequence[Block | tuple[Block, Site]]:
+        """Blocks with small options, or such with the sites they need: what the contract kit tries.
+
+        The block without options where it takes none; else nothing until the plugin says.
+        """
+        return () if any(field.is_required() for field in cls.model_fields.values()) else (cls(),)
 
     def settle(self, site: Site) -> Self:
         """The same options with every default that depends on the site filled in.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .block import Block, Declared, Linears, Norm, Param, Site, Slot, vector
+from .plugins.calling import flops
 
 Parameters = Iterator[tuple[str, Param]]
 
@@ -47,7 +48,7 @@ class MixerPlan:
 
     def flops(self, context: int) -> int | None:
         """FLOPs of one token as the last of `context`, linears included; None where the block cannot say."""
-        own = self.block.flops(self.site, context)
+        own = flops(self.block, self.site, context)
         return None if own is None else own + sum(linears.flops for linears in self.declared.linears.values())
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from .block import Block, Declared, Site
-from .errors import Path, Place, Problem, dotted
+from .errors import Path, Place, PluginError, Problem, dotted
 from .origins import Origins, merge
+from .plugins.calling import declared, settled, validated
 from .source.invalid import problems_of, shown
 
 
@@ -102,17 +103,14 @@ def settle(kind: type[Block], options: dict[str, Any], site: Site, origins: Opti
         options[key] = merge(options.get(key), said.value)
     at, name = origins.place(origins.base, key=True), dotted(origins.base)
     try:
-        block = kind.model_validate(options).settle(site)
-        return Settled(block, block.declares(site))
+        block = settled(validated(kind, options), site)
+        return Settled(block, declared(block, site))
     except ValidationError as error:
         found = problems_of(error, origins, origins.base, kind)
     except ValueError as error:
         found = [Problem("E328", str(error), at, name)]
-    except Exception as error:  # a plugin's code, which may do anything
-        message = f"the plugin of kind {kind.kind!r} failed: {type(error).__name__}: {error}"
-        found = [
-            Problem("E410", message, at, name, "this is a fault of the plugin; report it to its authors")
-        ]
+    except PluginError as error:
+        found = [replace(problem, place=at, path=name) for problem in error.problems]
     return Settled(problems=tuple(found))
 
 

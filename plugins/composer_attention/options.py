@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -48,6 +49,21 @@ class Attention(Block):
                 f"num_key_value_heads ({self.num_key_value_heads})"
             )
         return self
+
+    @classmethod
+    def samples(cls) -> Sequence[Block]:
+        """Heads alone, grouped and one; windows, rotary positions, biases, a soft cap, dropout."""
+        return (
+            cls(num_attention_heads=4),
+            cls(num_attention_heads=4, num_key_value_heads=2, sliding_window=5, rope=Rope.model_validate({})),
+            cls(num_attention_heads=3, num_key_value_heads=1, head_dim=10, bias=True, out_bias=True),
+            cls(num_attention_heads=4, num_key_value_heads=2, sliding_window=1, softcap=0.7, scale=0.3),
+            cls(
+                num_attention_heads=2,
+                attention_dropout=0.5,
+                rope=Rope.model_validate({"partial_rotary_factor": 0.25}),
+            ),
+        )
 
     def settle(self, site: Site) -> Self:
         """Fill in the key heads, the width of a head and the scale."""

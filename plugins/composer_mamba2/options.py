@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -61,6 +62,24 @@ class Mamba2(Block):
         if self.dt_min is not None and self.dt_max is not None and self.dt_min > self.dt_max:
             raise ValueError(f"dt_min ({self.dt_min:g}) must not be above dt_max ({self.dt_max:g})")
         return self
+
+    @classmethod
+    def samples(cls) -> Sequence[Block]:
+        """One head of one channel; groups, a long convolution, biases, bounds of the step."""
+        return (
+            cls(num_heads=1, head_dim=1, state_size=1, conv_kernel=2),
+            cls(num_heads=4, head_dim=8, state_size=6, num_groups=2),
+            cls(num_heads=6, head_dim=5, state_size=7, num_groups=3, conv_kernel=9, bias=True),
+            cls(
+                num_heads=4,
+                head_dim=8,
+                state_size=6,
+                conv_bias=False,
+                hidden_act="gelu",
+                dt_min=0.3,
+                dt_max=1.0,
+            ),
+        )
 
     @property
     def inner(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -23,6 +24,15 @@ class MLP(Block):
     )
     gated: bool = Field(default=False, description="Multiply by an activated second projection.")
     bias: bool = Field(default=False, description="Add a bias to every projection.")
+
+    @classmethod
+    def samples(cls) -> Sequence[Block]:
+        """Plain, gated, with biases."""
+        return (
+            cls(intermediate_size=1, hidden_act="relu"),
+            cls(intermediate_size=40, hidden_act="silu", gated=True),
+            cls(intermediate_size=33, hidden_act="gelu_pytorch_tanh", gated=True, bias=True),
+        )
 
     def sees(self, query: Any, key: Any) -> Any:
         """A token sees itself alone."""

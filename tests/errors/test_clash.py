@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from composer import plugins
+from composer.plugins import foreign
 
 
 def message(place: Path) -> str:
@@ -34,7 +35,7 @@ def test_alone_is_fine() -> None:
 def test_foreign_package_on_the_path(tmp_path: Path) -> None:
     """A package of that name elsewhere on the search path is reported with its folder."""
     home = package(tmp_path / "site", "__init__.py", "trainer.py")
-    again = package(tmp_path / "copy", "__init__.py", "plugins.py")
+    again = package(tmp_path / "copy", "__init__.py", "pattern")
     found = plugins.foreign_composer([str(tmp_path / "site"), str(again.parent), "nowhere"], again)
 
     assert [message(home)] == [str(problem) for problem in found]
@@ -42,9 +43,9 @@ def test_foreign_package_on_the_path(tmp_path: Path) -> None:
 
 def test_foreign_files_in_our_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two distributions that write into one folder leave files there that are not ours."""
-    home = package(tmp_path, "__init__.py", "plugins.py", "trainer.py")
-    shipped = [PackagePath("composer/__init__.py"), PackagePath("composer/plugins.py")]
-    monkeypatch.setattr(plugins, "files", lambda name: shipped)
+    home = package(tmp_path, "__init__.py", "pattern.py", "trainer.py")
+    shipped = [PackagePath("composer/__init__.py"), PackagePath("composer/pattern.py")]
+    monkeypatch.setattr(foreign, "files", lambda name: shipped)
     found = plugins.foreign_composer([], home)
 
     assert [message(home / "trainer.py")] == [str(problem) for problem in found]

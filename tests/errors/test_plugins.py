@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,48 +10,19 @@ import pytest
 
 import composer
 from composer import plugins
-from composer.errors import Problem
+from composer.errors import PluginError, Problem
 
-GOOD = """
-import composer
-from pydantic import Field
-class Echo(composer.Block):
-    kind = "echo"
-    size: int = Field(default=1, description="Nothing.")
-    def declares(self, site):
-        return composer.Declared()
-@composer.hookimpl
-def composer_blocks():
-    return [Echo]
-"""
-HINT = "the hook is `composer_blocks()`, without arguments"
+from ..plugins.installing import FILE, GOOD, SPEC, Site, site_in
 
-
-class Site:
-    """A folder of installed distributions, made for a test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def install(self, name: str, code: str, point: str = "") -> None:
-        """A distribution with one module and one entry point."""
-        module = name.replace("-", "_")
-        (self.folder / f"{module}.py").write_text(code, encoding="utf-8")
-        info = self.folder / f"{module}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[arch_composer]\n{point or name} = {module}\n")
+HINT = "the hooks are `composer_blocks()` and `composer_data()`, without arguments"
+REPORT = "this is a fault of the plugin; report it to its authors"
+LISTS = "composer_blocks() returns a list of classes, composer_data() one of folders"
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delenv(plugins.LIMIT, raising=False)
-    plugins.installed.cache_clear()
-    yield Site(tmp_path)
-    plugins.installed.cache_clear()
-    for path in tmp_path.glob("*.py"):
-        sys.modules.pop(path.stem, None)
+    with site_in(tmp_path, monkeypatch) as made:
+        yield made
 
 
 def problems() -> list[Problem]:
@@ -63,26 +33,46 @@ def says(code: str, name: str, message: str, hint: str) -> Problem:
     return Problem(code, f"plugin '{name}' of {name}: {message}", path=name, hint=hint)
 
 
+def with_data(answer: str) -> str:
+    """The good plugin, which ships data besides."""
+    return f"{GOOD}@composer.hookimpl\ndef composer_data():\n    return {answer}\n"
+
+
 BROKEN = [
-    ("a = 1 / 0", "E401", "it failed to load: ZeroDivisionError: division by zero", ""),
-    ("raise SystemExit('bye')", "E401", "it failed to load: SystemExit: bye", ""),
-    ("import nowhere_at_all", "E401", "it failed to load: ModuleNotFoundError: No module named 'nowhere_at_all'", ""),
-    ("class E(Exception):\n    def __str__(self): raise self\nraise E", "E401", "it failed to load: E: no message", ""),
+    ("a = 1 / 0", "E401", "its import failed: ZeroDivisionError: division by zero", ""),
+    ("raise SystemExit('bye')", "E401", "its import failed: SystemExit: bye", ""),
+    ("raise BaseException('odd')", "E401", "its import failed: BaseException: odd", ""),
+    ("import nowhere_at_all", "E401", "its import failed: ModuleNotFoundError: No module named 'nowhere_at_all'", ""),
+    ("class E(Exception):\n    def __str__(self): raise self\nraise E", "E401", "its import failed: E: no message", ""),
+    (GOOD.replace("return [Echo]", "exit(3)"), "E401", "composer_blocks() failed: SystemExit: 3", ""),
     (GOOD.replace("return [Echo]", "return [1]"), "E403",
      "it offers 1, which is no subclass of composer.Block", "return classes, not instances"),
-    (GOOD.replace("return [Echo]", "return []"), "E403",
-     "it offers no block", "composer_blocks() returns a list of classes"),
-    (GOOD.replace("return [Echo]", "return 5"), "E401",
-     "it failed to load: TypeError: 'int' object is not iterable", ""),
+    (GOOD.replace("return [Echo]", "return []"), "E403", "it offers no block and no data", LISTS),
+    (GOOD.replace("return [Echo]", "return 5"), "E403", "composer_blocks() returns 5", "return a list of classes"),
+    (GOOD.replace("return [Echo]", "pass"), "E403", "composer_blocks() returns nothing", "return a list of classes"),
+    (with_data("['data']"), "E403", "composer_data() returns a list with 'data'",
+     "return absolute paths, as in Path(__file__).parent / 'data'"),
+    (with_data("[__import__('pathlib').Path('/nowhere')]"), "E403", "it offers data in /nowhere, where there are none",
+     "give a folder that holds a folder `specs` or `families`, and ship both in the package"),
     (GOOD.replace('"echo"', '"two words"'), "E404",
      "its block Echo has no usable kind", "set `kind: ClassVar[str]` to a name"),
-    (GOOD.replace('kind = "echo"', 'kind = "echo"; api = 99'), "E405",
-     "its block 'echo' is written for plugin interface 99, this host speaks 1", "install versions that match"),
+    (GOOD.replace('kind = "echo"', 'kind = "echo"; api = "99.0"'), "E405",
+     "its block 'echo' is written for plugin interface 99.0, this host speaks 1.0",
+     "install a newer arch-composer, or an older bad-one"),
+    (GOOD.replace('kind = "echo"', 'kind = "echo"; api = "1.7"'), "E405",
+     "its block 'echo' is written for plugin interface 1.7, this host speaks 1.0",
+     "install a newer arch-composer, or an older bad-one"),
+    (GOOD.replace('kind = "echo"', 'kind = "echo"; api = "0.9"'), "E405",
+     "its block 'echo' is written for plugin interface 0.9, this host speaks 1.0",
+     "install a newer bad-one, or an older arch-composer"),
+    (GOOD.replace('kind = "echo"', 'kind = "echo"; api = 1'), "E405",
+     "its block 'echo' says that it is written for plugin interface 1",
+     'write "major.minor", as in api: ClassVar[str] = "1.0"'),
     (GOOD.replace("size: int", "extends: int"), "E408",
      "its block 'echo' has an option 'extends', which every entry of a spec has already",
      "give the option another name"),
     (GOOD.replace("@composer.hookimpl", ""), "E402", "it implements no hook of this host",
-     "the hook is `composer_blocks()`; is it decorated with @composer.hookimpl?"),
+     f"{HINT}; is it decorated with @composer.hookimpl?"),
 ]  # fmt: skip
 
 
@@ -132,18 +122,6 @@ def test_limit_names_what_is_not_there(site: Site, monkeypatch: pytest.MonkeyPat
     assert ([], []) == (problems(), list(composer.catalog().offers))
 
 
-SPEC = """
-composer: 1
-name: tiny
-vocab_size: 8
-hidden_size: 4
-norm: {kind: rms, eps: 1.0e-5}
-pattern: e
-blocks:
-  e: {kind: echo}
-"""
-
-
 def refused(text: str) -> list[tuple[str, Any]]:
     with pytest.raises(composer.ComposerError) as caught:
         composer.resolve(composer.read_spec(text))
@@ -154,19 +132,52 @@ def test_a_kind_whose_plugin_is_broken(site: Site) -> None:
     """Who asks for a kind hears what kept a plugin out, since that may be why it is missing."""
     site.install("bad", "a = 1 / 0")
     hint = (
-        "installed kinds: attention, mamba2, mlp; unusable plugins: bad: plugin 'bad' of bad: it failed to load: "
+        "installed kinds: attention, mamba2, mlp; unusable plugins: bad: plugin 'bad' of bad: its import failed: "
         "ZeroDivisionError: division by zero"
     )
 
     assert [("E324", "no plugin offers a block of kind 'echo'", hint)] == refused(SPEC)
 
 
-def test_a_plugin_that_fails_while_it_describes_itself(site: Site) -> None:
-    """A fault in a plugin's own code is told as such, at the entry that asked for it."""
-    site.install("faulty", GOOD.replace("return composer.Declared()", "return {}[site.reads]"))
-    hint = "this is a fault of the plugin; report it to its authors"
+def test_a_kind_whose_plugin_is_left_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What limits plugins may be why a kind is missing."""
+    site.install("echo", GOOD)
+    monkeypatch.setenv(plugins.LIMIT, "mlp")
+    hint = "the plugin 'echo' is installed and left out by what limits plugins; name it there too"
 
-    assert [("E410", "the plugin of kind 'echo' failed: KeyError: 4", hint)] == refused(SPEC)
+    assert [("E324", "no plugin offers a block of kind 'echo'", hint)] == refused(SPEC)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("return composer.Declared()", "return {}[site.reads]", "declares() of kind 'echo' failed: KeyError: 4"),
+        ("return composer.Declared()", "exit()", "declares() of kind 'echo' failed: SystemExit: None"),
+        ("return composer.Declared()", "return 3", "declares() of kind 'echo' returned 3, which is no Declared"),
+        ("    def declares", "    def settle(self, site): pass\n    def declares",
+         "settle() of kind 'echo' returned None, which is no Block"),
+        ("    def declares", "    def model_post_init(self, context): raise SystemExit(0)\n    def declares",
+         "a check of options of kind 'echo' failed: SystemExit: 0"),
+    ],
+)  # fmt: skip
+def test_a_plugin_that_fails_while_it_describes_itself(
+    site: Site, before: str, after: str, message: str
+) -> None:
+    """A fault in a plugin's own code is told as such, at the entry that asked for it."""
+    site.install("faulty", GOOD.replace(before, after))
+
+    assert [("E410", f"plugin 'faulty' of faulty: {message}", REPORT)] == refused(SPEC)
+
+
+def test_a_plugin_that_cannot_count(site: Site) -> None:
+    """FLOPs are whole numbers, or unknown."""
+    site.install("faulty", GOOD + "Echo.flops = lambda self, site, context: 1 / context\n")
+    plan = composer.resolve(composer.read_spec(SPEC))
+    message = "plugin 'faulty' of faulty: flops() of kind 'echo' returned 0.5, which is no int"
+
+    with pytest.raises(PluginError) as caught:
+        plan.flops(2)
+    assert [Problem("E410", message, hint=REPORT)] == list(caught.value.problems)
 
 
 def test_working_plugin(site: Site) -> None:
@@ -174,3 +185,65 @@ def test_working_plugin(site: Site) -> None:
     site.install("good", GOOD)
 
     assert 8 * 4 * 2 + 4 + 4 == composer.resolve(composer.read_spec(SPEC)).parameter_count
+
+
+def test_a_distribution_for_another_host(site: Site) -> None:
+    """What a distribution asks of the host is checked before it is imported; other extras do not count."""
+    site.install("late", "raise SystemExit", requires="arch_composer>=7.5")
+    site.install("fine", GOOD, requires='arch-composer<0; extra == "test"')
+    running = __import__("importlib.metadata").metadata.version("arch-composer")
+    message = f"its version 1.0 asks for arch-composer>=7.5, and {running} is running"
+    hint = "install arch-composer>=7.5, or another version of late"
+
+    assert [says("E414", "late", message, hint)] == problems()
+    assert "echo" in composer.catalog()
+
+
+@pytest.mark.parametrize(
+    ("code", "doing"),
+    [
+        ("import time\ntime.sleep(20)", "its import"),
+        ("while True:\n    try:\n        while True: pass\n    except Exception: pass", "its import"),
+        (GOOD.replace("return [Echo]", "import time; time.sleep(20)"), "composer_blocks()"),
+    ],
+)
+def test_a_plugin_that_hangs(site: Site, monkeypatch: pytest.MonkeyPatch, code: str, doing: str) -> None:
+    """It is stopped after a time and named; the others work."""
+    monkeypatch.setenv(plugins.TIMEOUT, "0.2")
+    site.install("slow", code)
+    hint = "set COMPOSER_PLUGIN_TIMEOUT to more seconds, or to 0 for no limit, if it needs them"
+
+    assert [says("E415", "slow", f"{doing} took longer than 0.2 seconds", hint)] == problems()
+    assert ["attention", "mamba2", "mlp"] == list(composer.catalog().offers)
+
+
+def test_a_time_that_is_none(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable holds seconds."""
+    monkeypatch.setenv(plugins.TIMEOUT, "soon")
+    expected = "COMPOSER_PLUGIN_TIMEOUT: COMPOSER_PLUGIN_TIMEOUT is 'soon', which is no time [E416]\n"
+
+    with pytest.raises(composer.ComposerError) as caught:
+        problems()
+    assert expected + "   hint: write seconds, as in 30; 0 sets no limit" == str(caught.value)
+
+
+def test_a_local_file_that_is_not_there(site: Site) -> None:
+    """The nearest file of the folder is offered."""
+    (site.folder / "echo.py").write_text(FILE, encoding="utf-8")
+    absent = site.folder / "ecko.py"
+    problem = Problem(
+        "E417", f"there is no plugin file {absent}", path=str(absent), hint="did you mean 'echo.py'?"
+    )
+
+    assert (problem,) == composer.catalog(files=[absent]).problems
+
+
+def test_a_local_file_and_a_plugin_with_one_kind(site: Site) -> None:
+    """Neither wins in silence."""
+    file = site.folder / "mine.py"
+    file.write_text(FILE.replace('"echo"', '"mlp"'), encoding="utf-8")
+    message = f"the kind 'mlp' is offered by 'mlp' of arch-composer and the file {file}; none of them is used"
+
+    (problem,) = composer.catalog(files=[file]).problems
+
+    assert ["E406", message] == [problem.code, problem.message]
