@@ -35,7 +35,7 @@ def check_host(source: Source) -> None:
                 f"its version {source.version} asks for {HOST}{each.specifier}, and {running} is running"
             )
             hint = f"install {HOST}{each.specifier}, or another version of {source.distribution}"
-            raise refused(source, "E414", message, hint)
+            raise refused(source, "E418", message, hint)
 
 
 def check_block_class(source: Source, block: Any) -> None:

@@ -38,7 +38,7 @@ def held(
         raise
     except TimeLimitError as error:
         told = f"set {TIMEOUT} to more seconds, or to 0 for no limit, if it needs them"
-        raise PluginError(Problem("E415", f"{who}: {doing} {first_line(error)}", None, path, told)) from error
+        raise PluginError(Problem("E419", f"{who}: {doing} {first_line(error)}", None, path, told)) from error
     except passes:
         raise
     except BaseException as error:  # a plugin may raise anything, SystemExit included

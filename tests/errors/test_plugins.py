@@ -195,7 +195,7 @@ def test_a_distribution_for_another_host(site: Site) -> None:
     message = f"its version 1.0 asks for arch-composer>=7.5, and {running} is running"
     hint = "install arch-composer>=7.5, or another version of late"
 
-    assert [says("E414", "late", message, hint)] == problems()
+    assert [says("E418", "late", message, hint)] == problems()
     assert "echo" in composer.catalog()
 
 
@@ -213,7 +213,7 @@ def test_a_plugin_that_hangs(site: Site, monkeypatch: pytest.MonkeyPatch, code: 
     site.install("slow", code)
     hint = "set COMPOSER_PLUGIN_TIMEOUT to more seconds, or to 0 for no limit, if it needs them"
 
-    assert [says("E415", "slow", f"{doing} took longer than 0.2 seconds", hint)] == problems()
+    assert [says("E419", "slow", f"{doing} took longer than 0.2 seconds", hint)] == problems()
     assert ["attention", "mamba2", "mlp"] == list(composer.catalog().offers)
 
 
