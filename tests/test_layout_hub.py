@@ -28,7 +28,8 @@ def zamba2(layers: int, hybrid: tuple[int, ...], **more: Any) -> dict[str, Any]:
     return {
         "adapter_rank": 128, "add_bias_linear": False, "architectures": ["Zamba2ForCausalLM"],
         "attention_dropout": 0.0, "attention_head_dim": 2 * width // 32, "attention_hidden_size": 2 * width,
-        "bos_token_id": 1, "chunk_size": 256, "eos_token_id": 2, "hidden_act": "gelu", "hybrid_layer_ids": [*hybrid],
+        "bos_token_id": 1, "chunk_size": 256, "eos_token_id": 2, "ffn_hidden_size": 4 * width, "hidden_act": "gelu",
+        "hybrid_layer_ids": [*hybrid],
         "initializer_range": 0.02, "intermediate_size": 4 * width, "kv_channels": width // 32,
         "layers_block_type": ["hybrid" if i in hybrid else "mamba" for i in range(layers)], "mamba_d_conv": 4,
         "mamba_d_state": 64, "mamba_expand": 2, "mamba_headdim": 64, "mamba_ngroups": 1,
@@ -41,6 +42,24 @@ def zamba2(layers: int, hybrid: tuple[int, ...], **more: Any) -> dict[str, Any]:
         "use_long_context": False, "use_mamba_kernels": True, "use_mem_eff_path": False, "use_mem_rope": False,
         "use_shared_attention_adapter": False, "vocab_size": 32000, **more,
     }  # fmt: skip
+
+
+def authors(layers: int, hybrid: tuple[int, ...], **more: Any) -> dict[str, Any]:
+    """A file that the authors of the same models wrote before; a key that is `...` was not there yet."""
+    width = more["hidden_size"]
+    found = {
+        "add_bias_linear": False, "architectures": ["Zamba2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1,
+        "conv_dimension": 4, "eos_token_id": 2, "expansion_factor": 2, "ffn_hidden_size": 4 * width, "ft_lora": False,
+        "gated_linear_unit": True, "initializer_range": 0.02, "kv_channels": width // 32,
+        "layers_block_type": ["g" if i in hybrid else "m" for i in range(layers)], "lora_rank": 128,
+        "mamba_headdim": 64, "max_position_embeddings": 4096, "model_type": "zamba2", "num_attention_heads": 32,
+        "num_hidden_layers": layers, "num_key_value_heads": 32, "num_logits_to_keep": 1, "num_mem_blocks": 2,
+        "num_query_groups": 32, "pad_token_id": 0, "rms_norm_eps": 1e-05, "rope_theta": 10000, "sliding_window": None,
+        "state_size": 64, "torch_dtype": "bfloat16", "transformers_version": "4.43.0.dev0", "use_cache": True,
+        "use_mamba_kernels": True, "use_mem_rope": False, "use_shared_attention_lora": False,
+        "use_shared_block_lora": True, "vocab_size": 32000, **more,
+    }  # fmt: skip
+    return {key: value for key, value in found.items() if value is not ...}
 
 
 def opt(**more: Any) -> dict[str, Any]:
@@ -100,16 +119,16 @@ MAMBA2: dict[str, Any] = {
     "use_cache": True, "use_conv_bias": True, "vocab_size": 32768,
 }  # fmt: skip
 
+SMALL, MIDDLE = (5, 11, 17, 23, 29, 35), (6, 12, 18, 24, 30, 36, 42, 47, 51)
+LARGE = (6, 11, 17, 23, 29, 35, 41, 47, 53, 59, 65, 71, 77)
 FILES = {
     "ministral-8b-instruct-2410": MINISTRAL,
     "zamba2-1.2b": zamba2(
-        38, (5, 11, 17, 23, 29, 35), hidden_size=2048, mamba_d_state=128, num_mem_blocks=1, use_mem_rope=True,
+        38, SMALL, hidden_size=2048, mamba_d_state=128, num_mem_blocks=1, use_mem_rope=True,
         use_shared_attention_adapter=True,
     ),
-    "zamba2-2.7b": zamba2(54, (6, 12, 18, 24, 30, 36, 42, 47, 51), hidden_size=2560),
-    "zamba2-7b": zamba2(
-        81, (6, 11, 17, 23, 29, 35, 41, 47, 53, 59, 65, 71, 77), hidden_size=3584, mamba_ngroups=2, use_mem_rope=True,
-    ),
+    "zamba2-2.7b": zamba2(54, MIDDLE, hidden_size=2560),
+    "zamba2-7b": zamba2(81, LARGE, hidden_size=3584, mamba_ngroups=2, use_mem_rope=True),
     "opt-125m": opt(
         ffn_dim=3072, hidden_size=768, num_attention_heads=12, num_hidden_layers=12, word_embed_proj_dim=768,
     ),
@@ -124,6 +143,23 @@ FILES = {
     "llama-3.2-1b": LLAMA,
     "gemma-2-2b": GEMMA2,
 }  # fmt: skip
+AUTHORS = [
+    ("zamba2-1.2b", authors(
+        38, SMALL, hidden_size=2048, state_size=128, num_mem_blocks=1, use_mem_rope=True,
+        use_shared_attention_lora=True,
+    )),
+    # As first published, by a program that knew no other model.
+    ("zamba2-2.7b", authors(
+        54, MIDDLE, hidden_size=2560, num_mem_blocks=..., rope_theta=..., use_mem_rope=...,
+        use_shared_attention_lora=..., max_position_embeddings=..., ft_lora=..., bias_gelu_fusion=False,
+        use_low_rank_mamba_proj=False,
+    )),
+    ("zamba2-2.7b-instruct", authors(
+        54, MIDDLE, hidden_size=2560, lora_rank_mamba=128, se_shared_attention_lora=False, torch_dtype="float32",
+        use_cache=False, _name_or_path="Zyphra/Zamba2-2.7B-instruct", ft_lora=..., use_shared_attention_lora=...,
+    )),
+    ("zamba2-7b-instruct", authors(81, LARGE, hidden_size=3584, mamba_ngroups=2, use_mem_rope=True)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -132,6 +168,15 @@ def test_a_published_file_is_the_shipped_spec(name: str) -> None:
     shipped = composer.resolve(composer.read_spec(name))
 
     assert dict(flat(view(shipped))) == dict(flat(view(composer.resolve(import_config(FILES[name], name)))))
+
+
+@pytest.mark.parametrize(("name", "file"), AUTHORS)
+def test_a_file_of_the_authors_is_the_shipped_spec(name: str, file: dict[str, Any]) -> None:
+    """What was published before transformers had the model is the same plan."""
+    shipped, plan = composer.resolve(composer.read_spec(name)), composer.resolve(import_config(file, name))
+
+    assert dict(flat(view(shipped))) == dict(flat(view(plan)))
+    assert shipped.spec.weights == plan.spec.weights
 
 
 def test_a_mamba2_of_the_4x_era_is_read() -> None:

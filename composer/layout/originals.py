@@ -20,8 +20,10 @@ class Files(Frozen):
     index: str = Field(
         min_length=1, description="The index of several such files, of a model too large for one."
     )
-    numbered: str = Field(
-        min_length=1, description="Older files of weights: {number} has two digits and counts from 00."
+    numbered: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Older files of weights: {number} has two digits and counts from 00.",
     )
     join: dict[str, int] = Field(
         default={},
@@ -30,11 +32,12 @@ class Files(Frozen):
 
     def number(self, file: str) -> int | None:
         """Which of the numbered files has this name; None if none has."""
-        found = _numbered(self.numbered).fullmatch(file)
+        found = _numbered(self.numbered).fullmatch(file) if self.numbered else None
         return int(found[1]) if found else None
 
     def numbered_file(self, number: int) -> str:
-        """The name of a numbered file."""
+        """The name of a numbered file, in a layout that has them."""
+        assert self.numbered is not None
         return self.numbered.replace("{number}", f"{number:02}")
 
     def dimension(self, tensor: str) -> int | None:

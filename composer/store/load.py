@@ -27,7 +27,7 @@ from .checkpoint import Checkpoint
 from .files import one_version, read_small
 from .heads import adapters_of, finish, is_stored
 from .materialize import check_fit, materialize
-from .original import open_weights
+from .original import layout_in, open_weights
 
 CONFIG, GENERATION, OWN = "config.json", "generation_config.json", "composer.yaml"
 
@@ -83,6 +83,7 @@ def _read(
     """The checkpoint, whose layout it is if not the usual one, the configurations beside it, and its head."""
     checkpoint, original = open_weights(folder)
     config = _config(folder / config_file(folder))
+    original = original or layout_in(config)
     own = _config(folder / HEAD) if os.path.lexists(folder / OWN) else None
     stored = head_in(config or {}, str(folder / CONFIG)) if own is None else own_head(own, str(folder / HEAD))
     return checkpoint, original, config, _config(folder / GENERATION), stored
@@ -155,15 +156,15 @@ def _named(config: Mapping[str, Any] | None, file: Path) -> torch.dtype | None:
 def _weight_map(
     plan: Plan, config: Mapping[str, Any] | None, checkpoint: Checkpoint, original: Family | None
 ) -> WeightMap:
-    """The names of the layout of the files; in the usual ones our own if the checkpoint has most of them,
-    else those of the family of the spec or the config.  A checkpoint without adapters has no names for them.
+    """Our own names if the checkpoint has most of them, else those of the layout of the files, else those of the
+    family of the spec or the config.  A checkpoint without adapters has no names for them.
     """
-    if original is not None:
-        return original.weights_of(plan)
     parameters, adapters = plan.parameters(), set(adapters_of(plan))
     base = [name for name in parameters if name not in adapters]
     if 2 * sum(name in checkpoint for name in base) > len(base):
         return own_names(parameters if any(name in checkpoint for name in adapters) else base)
+    if original is not None:
+        return original.weights_of(plan)
     if plan.spec.weights is not None:
         return family_named(plan.spec.weights).weights_of(plan)
     return family_of(config).weights_of(plan) if config is not None else own_names(parameters)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..errors import WeightsError, fail
-from ..layout.family import Family, originals
+from ..layout.family import Family, matching, originals
 from ..layout.originals import Files
 from .checkpoint import SINGLE, Checkpoint, Shard, nothing_there, open_shards
 from .files import present
@@ -37,14 +38,23 @@ def open_weights(folder: Path) -> tuple[Checkpoint, Family | None]:
         if family.file.layout and (shards := list(_shards(folder, family.file.layout))):
             return Checkpoint(folder, shards), family
     usual = [SINGLE, INDEX, PICKLED, PICKLED_INDEX]
-    nothing_there(folder, [*usual, *dict.fromkeys(_names_of_authors())])
+    nothing_there(folder, [*dict.fromkeys([*usual, *_names_of_authors()])])
 
 
 def _names_of_authors() -> Iterator[str]:
     """The files of weights in the layouts of their authors; families may have one layout in common."""
     for layout in (family.file.layout for family in originals().values()):
         if layout:
-            yield from (layout.tensors, layout.index, layout.numbered_file(0))
+            yield from (layout.tensors, layout.index)
+            if layout.numbered:
+                yield layout.numbered_file(0)
+
+
+def layout_in(config: Mapping[str, Any] | None) -> Family | None:
+    """The family that a configuration belongs to, where it alone tells its layout: the files have the usual names."""
+    found = [] if config is None else matching(config)
+    files = found[0].file.layout if len(found) == 1 else None
+    return found[0] if files is not None and files.tensors == SINGLE else None
 
 
 def _shards(folder: Path, files: Files) -> Iterator[Shard]:

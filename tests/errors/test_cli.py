@@ -72,7 +72,7 @@ MISTAKES = [
     (["export", "spec.yaml", "-o", "."], 2,
      ". holds files already [E912]", "give another name, or --force to write into it"),
     (["export", "spec.yaml", "-o", "out", "--layout", "gguf"], 1,
-     "no layout is called 'gguf' [E523]", "one of: hf, composer, mistral"),
+     "no layout is called 'gguf' [E523]", "one of: hf, composer, mistral, zyphra"),
     (["show", "mixer: swa; swa", "--like", "spec.yaml"], 1,
      "<pattern>:1:13: pattern: expected the name of a track [E202]", None),
     (["show", "mixer: swa; mixer: swa", "--like", "spec.yaml"], 1,

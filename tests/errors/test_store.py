@@ -295,7 +295,7 @@ def test_layouts(tmp_path: Path) -> None:
     spec = composer.read_spec("pocket-mistral")
     model = composer.build(composer.resolve(spec), device="meta")
     said = refused(lambda: composer.save(model, tmp_path, layout="gguf"), tmp_path)
-    assert "no layout is called 'gguf' [E523]\n   hint: one of: hf, composer, mistral" == said
+    assert "no layout is called 'gguf' [E523]\n   hint: one of: hf, composer, mistral, zyphra" == said
     model = composer.build(composer.resolve(spec.model_copy(update={"weights": None})), device="meta")
     expected = (
         "the spec 'pocket-mistral' names no family of published models [E524]\n"
