@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import output
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb, json_option, like_option, set_option
 from composer.errors import ComposerError, Problem, SpecError, UsageError, printable
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @like_option
 @set_option
+@plugin_options
 @json_option
 def verb(specs: tuple[str, ...], like: str | None, assignments: tuple[str, ...], as_json: bool) -> int:
     """Check specs and say all that is wrong.

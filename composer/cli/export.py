@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from composer.cli import output
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb
 from composer.errors import UsageError, fail, printable
 
@@ -27,6 +28,7 @@ from composer.errors import UsageError, fail, printable
 @click.option("--layout", default="hf", show_default=True, help="The layout; a wrong name lists all.")
 @click.option("--dtype", help="The precision to write; by default the one that is stored.")
 @click.option("--force", is_flag=True, help="Write into a folder that holds files.")
+@plugin_options
 def verb(model: str, out: str, layout: str, dtype: str | None, force: bool) -> None:
     """Write a model in another layout.
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 
 def replace_text(file: str, text: str) -> None:
@@ -51,3 +51,21 @@ def umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def create_folder(folder: str, files: Mapping[str, str]) -> None:
+    """Put texts into a new folder, by their paths in it, all or none.  Raises FileExistsError if it is there."""
+    parent, name = os.path.split(os.path.abspath(folder))
+    os.makedirs(parent, exist_ok=True)
+    made = tempfile.mkdtemp(prefix=f".{name}.", dir=parent)
+    try:
+        for path, text in files.items():
+            target = os.path.join(made, *path.split("/"))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            create_text(target, text)
+        os.chmod(made, 0o777 & ~umask())
+        if os.path.lexists(folder):
+            raise FileExistsError(folder)
+        os.rename(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -11,6 +11,7 @@ import click
 
 from composer.cli import output
 from composer.cli.fields import given, options_of
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb, json_option
 from composer.errors import UsageError, did_you_mean, fail
 
@@ -50,6 +51,7 @@ class Generate(Verb):
     help="Pack the weights first: faster per token, for a second copy of them in memory.",
 )
 @click.option("--quiet", is_flag=True, help="Nothing on stderr: neither prompt nor speed.")
+@plugin_options
 @json_option
 def verb(
     model: str,

@@ -8,6 +8,7 @@ import click
 
 from composer.cli import output
 from composer.cli.files import create_text, replace_text
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb
 from composer.errors import UsageError, fail, printable
 
@@ -27,6 +28,7 @@ ENDINGS = (".yaml", ".yml")
     "--like", required=True, metavar="SPEC", help="The model to start from: a spec, or a checkpoint folder."
 )
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
+@plugin_options
 def verb(name: str, like: str, force: bool) -> None:
     """Write a commented spec to start from.
 

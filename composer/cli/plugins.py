@@ -1,4 +1,4 @@
-"""`plugins`: who offers which blocks, and who cannot be used."""
+"""`plugins`: what there is, what each is, whether it keeps the contract, and how to begin one."""
 
 from __future__ import annotations
 
@@ -6,41 +6,32 @@ from typing import Any
 
 import click
 
-from composer.cli import output
-from composer.cli.verbs import Verb, json_option
+from composer.cli.loading import plugin_options
+from composer.cli.plugins_list import listed
+from composer.cli.verbs import Lazy, Verb, json_option
+
+
+class Plugins(Verb, Lazy):
+    """A verb that has verbs; without one it lists."""
+
+    names = ("list", "new", "show", "test")
+    prefix = "plugins_"
+    strict = False
 
 
 @click.command(
-    cls=Verb,
-    examples=("plugins", "plugins --json", "COMPOSER_PLUGINS=attention arch-composer plugins"),
+    cls=Plugins,
+    invoke_without_command=True,
+    subcommand_metavar="[VERB]...",
+    examples=("plugins", "plugins show attention", "COMPOSER_PLUGINS=attention arch-composer plugins list"),
 )
+@plugin_options
 @json_option
-def verb(as_json: bool) -> int:
-    """List plugins, their kinds of block, and what is broken.
+@click.pass_context
+def verb(ctx: click.Context, as_json: bool) -> Any:
+    """List, show, test and begin plugins; alone it lists.
 
-    Exit code 1 if a plugin cannot be used. COMPOSER_PLUGINS, a list of names, limits which are loaded.
+    A plugin offers kinds of block. Installed ones are found by themselves; --plugin loads one from a file. No spec
+    and no checkpoint can name code to be loaded.
     """
-    from composer.describe.report import table
-    from composer.plugins import catalog
-
-    found = catalog()
-    rows = [plugin(name, found.offers) for name in sorted({offer.plugin for offer in found.offers.values()})]
-    if as_json:
-        output.json_data({"plugins": rows, "problems": [problem.to_json() for problem in found.problems]})
-    else:
-        cells = ((r["plugin"], r["distribution"], r["version"], ", ".join(r["kinds"])) for r in rows)
-        output.data("\n".join(table(("plugin", "distribution", "version", "kinds"), "<<<<", cells)))
-        output.tell(found.problems)
-    return 1 if found.problems else 0
-
-
-def plugin(name: str, offers: Any) -> dict[str, Any]:
-    """One plugin as data."""
-    own = [(kind, offer) for kind, offer in offers.items() if offer.plugin == name]
-    _, first = own[0]
-    return {
-        "plugin": name,
-        "distribution": first.distribution,
-        "version": first.version,
-        "kinds": [kind for kind, _ in own],
-    }
+    return listed(as_json) if ctx.invoked_subcommand is None else None

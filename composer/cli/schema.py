@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from composer.cli import output
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb
 
 
@@ -16,6 +17,7 @@ from composer.cli.verbs import Verb
         "COMPOSER_PLUGINS=attention arch-composer schema",
     ),
 )
+@plugin_options
 def verb() -> None:
     """Print the JSON Schema of specs, for editors.
 

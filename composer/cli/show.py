@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from composer.cli import output
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb, json_option, like_option, set_option
 
 DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -34,6 +35,7 @@ DTYPES = ("bfloat16", "float16", "float32", "float64")
     "--plan", "whole", is_flag=True, help="Print the whole plan instead: every layer, option and tensor."
 )
 @set_option
+@plugin_options
 @json_option
 def verb(
     model: str,

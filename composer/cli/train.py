@@ -10,6 +10,7 @@ import click
 
 from composer.cli import output
 from composer.cli.fields import given, options_of
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb, json_option, like_option, set_option
 
 
@@ -42,6 +43,7 @@ class Train(Verb):
 )
 @like_option
 @set_option
+@plugin_options
 @json_option
 def verb(
     spec: str,

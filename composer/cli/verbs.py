@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from composer.cli import output
+from composer.cli.loading import loading
 from composer.errors import ComposerError, did_you_mean
 
 PROGRAM = "arch-composer"
@@ -27,21 +28,28 @@ VERBS = (
 )
 
 
-class Verbs(click.Group):
-    """The program: nothing but its verbs."""
+class Lazy(click.Group):
+    """Verbs by name: `verb` in a module called like it (`import_` for import), imported when it is wanted."""
+
+    names: tuple[str, ...] = VERBS
+    prefix = ""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every verb, sorted."""
-        return list(VERBS)
+        return list(self.names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """The verb of that name, which is `verb` in the module called like it (`import_` for import)."""
-        if cmd_name not in VERBS:
-            instead = did_you_mean(cmd_name, VERBS) or f"the verbs are {', '.join(VERBS)}"
+        """The verb of that name."""
+        if cmd_name not in self.names:
+            instead = did_you_mean(cmd_name, self.names) or f"the verbs are {', '.join(self.names)}"
             ctx.fail(f"no verb is called {cmd_name!r}; {instead}")
         module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
-        verb: click.Command = import_module(f"composer.cli.{module}").verb
+        verb: click.Command = import_module(f"composer.cli.{self.prefix}{module}").verb
         return verb
+
+
+class Verbs(Lazy):
+    """The program: nothing but its verbs."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """A reader of stdout that goes away ends the work, and nothing is wrong with that."""
@@ -54,6 +62,9 @@ class Verbs(click.Group):
 
 class Verb(click.Command):
     """A verb: its help ends with examples, and with `--json` its problems are JSON too."""
+
+    strict = True
+    """Whether a local plugin that cannot be used stops it."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,11 +83,12 @@ class Verb(click.Command):
                 formatter.write(f"{'':>{formatter.current_indent}}{words}\n")
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; under `--json` the problems go to stdout as well."""
+        """Run it, with the plugins that were named; under `--json` the problems go to stdout as well."""
         try:
-            return super().invoke(ctx)
+            with loading(ctx, self.strict):
+                return super().invoke(ctx)
         except ComposerError as error:
-            if ctx.params.get("as_json"):
+            if ctx.params.get("as_json") and ctx.invoked_subcommand is None:
                 output.json_data({"problems": error.to_json()})
             raise
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import output
+from composer.cli.loading import plugin_options
 from composer.cli.verbs import Verb, json_option, like_option, set_option
 from composer.errors import UsageError, fail
 
@@ -51,6 +52,7 @@ GIGABYTE = 10**9
     "--head", type=click.Choice(HEADS), help="What sits on the stream; by default what the folder names."
 )
 @set_option
+@plugin_options
 @json_option
 def verb(
     model: str,
