@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from composer.cli import main
+from composer.cli.plugins import Plugins
 from composer.cli.verbs import VERBS
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -38,13 +39,15 @@ def test_commands(command: str, capsys: pytest.CaptureFixture[str], monkeypatch:
 
 
 def test_every_verb_is_there() -> None:
-    """The page shows the help of each verb."""
-    assert [f"{verb} --help" for verb in VERBS] == sorted(c for c in COMMANDS if c.endswith("--help"))
+    """The page shows the help of each verb, and of those that `plugins` has."""
+    every = [*VERBS, *(f"plugins {verb}" for verb in Plugins.names)]
+
+    assert sorted(f"{verb} --help" for verb in every) == sorted(c for c in COMMANDS if c.endswith("--help"))
 
 
 def test_every_variable_is_there() -> None:
     """Whatever the package reads from the environment under its own name is in the table."""
     sources = (path.read_text(encoding="utf-8") for path in (PAGE.parents[1] / "composer").rglob("*.py"))
-    read = {name for text in sources for name in re.findall(r'"(COMPOSER_[A-Z]+)"', text)}
+    read = {name for text in sources for name in re.findall(r'"(COMPOSER_[A-Z_]+)"', text)}
 
-    assert read == set(re.findall(r"^\| `(COMPOSER_[A-Z]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert read == set(re.findall(r"^\| `(COMPOSER_[A-Z_]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE))

@@ -34,7 +34,7 @@ class PluginVerb(Verb):
 @plugin_options
 @json_option
 def verb(as_json: bool) -> int:
-    """List plugins, their kinds of block, where they are from, and what is broken.
+    """List plugins, their kinds and origin, and what is broken.
 
     Exit code 1 if a plugin cannot be used. COMPOSER_PLUGINS or --only-plugins limits which of the installed ones
     are loaded; COMPOSER_PLUGIN_FILES or --plugin adds files.

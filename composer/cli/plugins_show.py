@@ -34,7 +34,7 @@ LONG = 48  # characters of what an option takes, past which it stands below the 
 @plugin_options
 @json_option
 def verb(kind: str, as_json: bool) -> None:
-    """Show a kind of block: its options, what it declares, where it is from.
+    """Show a kind of block: options, parameters, origin.
 
     KIND is what a spec writes behind `kind:`. What is declared is that of each sample: small options which the
     plugin names for that.

@@ -38,7 +38,7 @@ class Tried:
     cls=PluginVerb,
     examples=(
         "plugins test my_block.py",
-        "plugins test attention --check right_padding --check packing",
+        "plugins test attention --check chunks --check packing",
         "plugins test my-package --json",
     ),
 )

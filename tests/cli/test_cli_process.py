@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
+from composer.cli.plugins import Plugins
 from composer.cli.verbs import VERBS, verbs
 
 from ..prove import FULL, at_most, cases
@@ -32,6 +33,10 @@ DESCRIBING = [
     ("init", "--help"),
     ("schema",),
     ("plugins",),
+    ("plugins", "show", "attention"),
+    ("plugins", "new", "--help"),
+    ("plugins", "test", "--help"),
+    ("check", "pocket-mistral", "--only-plugins", "attention,mlp"),
     ("--help",),
     ("generate", "--help"),
     ("train", "--help"),
@@ -80,12 +85,25 @@ def test_both_entrances_are_one(tmp_path: Path) -> None:
     assert shown.startswith("Usage: arch-composer [OPTIONS] COMMAND")
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_help(name: str, run: Run) -> None:
+EVERY = [(name,) for name in VERBS] + [("plugins", name) for name in Plugins.names]
+
+
+def found(words: tuple[str, ...]) -> click.Command:
+    """The verb of some words."""
+    verb: click.Command = verbs
+    for word in words:
+        assert isinstance(verb, click.Group)
+        verb = verb.get_command(None, word)  # type: ignore[arg-type, assignment]  # it needs no context, and is there
+    return verb
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_help(words: tuple[str, ...], run: Run) -> None:
     """Every verb has a line in the list, three examples of its own, and nothing without a sentence."""
-    (line,) = [line for line in run("--help").out.splitlines() if line.split()[:1] == [name]]
-    shown = run(name, "--help").out
-    verb = verbs.get_command(None, name)  # type: ignore[arg-type]  # no context is needed to find it
+    name, shown, verb = " ".join(words), run(*words, "--help").out, found(words)
+    (line,) = [
+        each for each in run(*words[:-1], "--help").out.splitlines() if each.split()[:1] == [words[-1]]
+    ]
 
     assert re.search(r"[a-z]\.$", line)
     assert 3 == len(re.findall(rf"^  (?:COMPOSER_PLUGINS=\S+ )?arch-composer {name}\b", shown, re.MULTILINE))
@@ -182,8 +200,8 @@ def test_version(run: Run) -> None:
 def test_surface(run: Run) -> None:
     """Verbs and options change on purpose: the list under version control is the one that there is."""
     lines = []
-    for name in VERBS:
-        verb = verbs.get_command(None, name)  # type: ignore[arg-type]  # no context is needed to find it
+    for words in EVERY:
+        verb, name = found(words), " ".join(words)
         for param in verb.get_params(click.Context(verb)):
             lines.append(f"{name} {' '.join([*param.opts, *param.secondary_opts]) or param.name}")
     path = ROOT / "tests" / "golden" / "command-line.txt"
