@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from .assignments import assigned, read_assignment
 from .errors import SpecError, did_you_mean, fail
 from .origins import Origins, Written, merge
-from .shipped import shipped_specs, specs_folder
+from .shipped import shipped_specs, spec_file
 from .source import Document, read_document, read_file
 from .source.invalid import problems_of, shown
 from .source.letters import punctuation_hint
@@ -27,7 +27,8 @@ MOST_ANCESTORS = 16
 def read_spec(what: str | Path, set: Sequence[str] = ()) -> Spec:
     """The spec in a file, in YAML text (anything with a newline), or shipped under a name.
 
-    `set` holds `path=value` assignments, the value in YAML.  Raises SpecError with every problem.
+    `set` holds `path=value` assignments, the value in YAML.  Raises SpecError with every problem, and
+    PluginError E420 for a name under which several plugins ship a spec.
     """
     return check_spec(chain(find_document(what)), set)
 
@@ -39,8 +40,7 @@ def find_document(what: str | Path) -> Document:
     path = Path(what)
     if path.suffix in (".yaml", ".yml") or isfile(path):
         return read_file(path)
-    shipped = specs_folder() / f"{what}.yaml"
-    if str(what) in shipped_specs():
+    if shipped := spec_file(what):
         return read_file(shipped)
     fail(
         SpecError,
@@ -100,8 +100,8 @@ def find_parent(document: Document, parent: Any) -> Document:
             hint="write a shipped name, or a file beside this one such as base.yaml",
         )
     if not parent.endswith((".yaml", ".yml")):
-        if parent in shipped_specs():
-            return read_file(specs_folder() / f"{parent}.yaml")
+        if shipped := spec_file(parent):
+            return read_file(shipped)
         fail(
             SpecError,
             "E310",

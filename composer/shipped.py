@@ -1,25 +1,37 @@
-"""The data that comes with the package: specs, family files and the embedded model."""
+"""The data that comes with the package and with plugins: specs, family files and the embedded model."""
 
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
-from .errors import UsageError, fail
+from .errors import PluginError, UsageError, fail
+from .plugins import catalog
+from .plugins.data import by_name, clash, files, specs_folder
 
-
-@cache
-def specs_folder() -> Path:
-    """The folder of shipped specs: inside the package when installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "_specs"
-    return inside if inside.is_dir() else package.parent / "specs"
+__all__ = ["checkpoint_folder", "shipped_specs", "shipped_weights", "spec_file", "specs_folder"]
 
 
 def shipped_specs() -> list[str]:
-    """Names of the shipped specs, sorted."""
-    return sorted(path.stem for path in specs_folder().glob("*.yaml"))
+    """Names of the shipped specs, those of plugins among them, sorted."""
+    return sorted(by_name(files(catalog(), "specs")))
+
+
+def spec_file(name: str | os.PathLike[str]) -> Path | None:
+    """The file of the spec that is shipped under a name; None if none is.
+
+    Raises PluginError E420 where several are.
+    """
+    found = by_name(files(catalog(), "specs")).get(os.fspath(name), [])
+    if len(found) > 1:
+        raise PluginError(clash("spec", os.fspath(name), found))
+    return found[0].path if found else None
+
+
+def shipped_weights(name: str | os.PathLike[str]) -> Path | None:
+    """The checkpoint folder that is shipped under a name beside its spec; None if there is none."""
+    file = spec_file(name)
+    return file.with_suffix("") if file and file.with_suffix("").is_dir() else None
 
 
 def checkpoint_folder(what: str | os.PathLike[str]) -> Path:
@@ -27,12 +39,12 @@ def checkpoint_folder(what: str | os.PathLike[str]) -> Path:
 
     What is nowhere is given back as it is.  Raises UsageError E906 for a spec, which has no weights.
     """
-    here, shipped = Path(what), specs_folder() / what
+    here = Path(what)
     if os.path.isdir(here):
         return here
-    if str(what) in shipped_specs() and os.path.isdir(shipped):
-        return shipped
-    if str(what) in shipped_specs() or (here.suffix in (".yaml", ".yml") and os.path.isfile(here)):
+    if folder := shipped_weights(what):
+        return folder
+    if spec_file(what) or (here.suffix in (".yaml", ".yml") and os.path.isfile(here)):
         hint = "give a checkpoint folder: downloaded, or the folder `checkpoint` of a training run"
         fail(UsageError, "E906", f"{what} is a spec, and a spec has no weights", hint=hint)
     return here

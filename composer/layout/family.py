@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,10 +12,12 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, ValidationError
 
 from ..block import Frozen
-from ..errors import Problem, SpecError, did_you_mean, fail
+from ..errors import ComposerError, PluginError, Problem, SpecError, did_you_mean, fail
 from ..plan import HeadKind, Plan
-from ..shipped import specs_folder
-from ..source import Document, problems_of, read_file
+from ..plugins import catalog
+from ..plugins.data import OURS, Shipped, clash, files, own_data
+from ..source import Document, problems_of
+from .beside import Beside
 from .entries import Entry, check_parts, rows_of
 from .expressions import Expression, parse_expression
 from .frame import frame_of
@@ -189,50 +191,64 @@ def _included(document: Document, name: str, others: Mapping[str, Document]) -> 
     return others[name], _checked(others[name], Shared)
 
 
-class Beside(Mapping[str, Document]):
-    """The files of a folder by their names without ending, each read when it is asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-        self._read: dict[str, Document] = {}
-
-    def __getitem__(self, name: str) -> Document:
-        if name not in self._read:
-            self._read[name] = read_file(self.paths[name])
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
+@cache
+def _beside(folder: Path) -> Beside:
+    """What a family may include: a file of its folder, or what the host's own families do."""
+    return Beside(own_data()["families"], folder)
 
 
 @cache
-def _beside() -> Beside:
-    return Beside(specs_folder() / "families")
+def _text(path: Path) -> str | None:
+    """A file that is a family, as text: looking into one costs a hundredth of reading it."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text if re.search("^family:", text, re.MULTILINE) else None
+
+
+def _texts() -> Iterator[tuple[Shipped, str]]:
+    """Every file that is a family, those of plugins among them."""
+    for each in files(catalog(), "families"):
+        if text := _text(each.path):
+            yield each, text
 
 
 @cache
-def _texts() -> dict[str, str]:
-    """The files that are families, as text: looking into one costs a hundredth of reading it."""
-    texts = {name: path.read_text(encoding="utf-8") for name, path in _beside().paths.items()}
-    return {name: text for name, text in texts.items() if re.search("^family:", text, re.MULTILINE)}
+def _read(shipped: Shipped) -> Family | Problem:
+    """The family in a file; of a plugin's file that is none, what is wrong with it, which harms no other."""
+    beside = _beside(shipped.path.parent)
+    try:
+        return Family(beside[shipped.path.stem], beside)
+    except ComposerError as error:
+        if shipped.who == OURS:
+            raise
+        first = error.problems[0]
+        where = f"{first.place or shipped.path}: {first.message}"
+        message = f"{shipped.who}: its family in {where}"
+        return Problem("E421", message, path=shipped.path.stem, hint=first.hint)
 
 
-@cache
-def _read(name: str) -> Family:
-    return Family(_beside()[name], _beside())
+def _families(shipped: Iterable[Shipped]) -> list[Family]:
+    return [family for family in map(_read, shipped) if isinstance(family, Family)]
 
 
 def _every() -> list[Family]:
-    return [_read(name) for name in _texts()]
+    return _families(each for each, _ in _texts())
+
+
+def unusable() -> list[Problem]:
+    """What is wrong with the families that plugins ship: files that are none, names that several have."""
+    found = [each for each, _ in _texts()]
+    broken = [problem for problem in map(_read, found) if isinstance(problem, Problem)]
+    named: dict[str, list[Shipped]] = {}
+    for each in found:
+        if isinstance(family := _read(each), Family):
+            named.setdefault(family.name, []).append(each)
+    return broken + [clash("family", name, several) for name, several in named.items() if len(several) > 1]
 
 
 def matching(config: Mapping[str, Any]) -> list[Family]:
     """The families whose `match` is true of a configuration; the others are not read."""
-    likely = [name for name, text in _texts().items() if _may_fit(text, config)]
-    return [family for family in map(_read, likely) if family.fits(config)]
+    likely = (each for each, text in _texts() if _may_fit(text, config))
+    return [family for family in _families(likely) if family.fits(config)]
 
 
 def _may_fit(text: str, config: Mapping[str, Any]) -> bool:
@@ -251,23 +267,26 @@ def _is_true(match: Expression, config: Mapping[str, Any]) -> bool:
         return False
 
 
-@cache
 def families() -> dict[str, Family]:
-    """The families of published configurations that come with the package, by name."""
+    """The families of published configurations that come with the package and with plugins, by name."""
     return {family.name: family for family in _every() if family.file.layout is None}
 
 
-@cache
 def originals() -> dict[str, Family]:
     """Those that have a layout of files of their own, by the name of the layout."""
     return {family.file.layout.name: family for family in _every() if family.file.layout is not None}
 
 
 def family_named(name: str) -> Family:
-    """The family that a spec's `weights` names.  Raises `SpecError` E539."""
-    line = re.compile(f"^family: {re.escape(name)}$", re.MULTILINE)
-    found = [_read(stem) for stem, text in _texts().items() if line.search(text)]
-    if not found or found[0].file.layout is not None:
-        hint = did_you_mean(name, families()) or f"one of: {', '.join(families())}"
+    """The family that a spec's `weights` names.  Raises `SpecError` E539, and `PluginError` E420 for several."""
+    line = re.compile(rf"^family: ([\"']?){re.escape(name)}\1\s*(?:#.*)?$", re.MULTILINE)
+    found = [each for each, text in _texts() if line.search(text)]
+    usable = [family for family in _families(found) if family.file.layout is None]
+    if len(usable) > 1:
+        raise PluginError(clash("family", name, found))
+    if not usable:
+        known = families()
+        broken = "; ".join(problem.message for problem in map(_read, found) if isinstance(problem, Problem))
+        hint = broken or did_you_mean(name, known) or f"one of: {', '.join(known)}"
         fail(SpecError, "E539", f"no family is called {name!r}", path="weights", hint=hint)
-    return found[0]
+    return usable[0]

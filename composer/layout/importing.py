@@ -14,7 +14,7 @@ from ..reading import check_spec
 from ..source.invalid import shown
 from ..spec import Spec
 from .expressions import Expression
-from .family import Family, families, matching, originals
+from .family import Family, families, matching, originals, unusable
 from .jsontext import JsonProblem, parse_json
 from .template import UnfilledError
 from .tree import ExpressionProblem
@@ -64,7 +64,8 @@ def family_of(config: Config, source: str = "config.json") -> Family:
     if found:
         names = ", ".join(family.name for family in found)
         fail(WeightsError, "E531", f"{source} fits several families: {names}")
-    known = f"families: {', '.join(families())}"
+    broken = [problem.message for problem in unusable()]
+    known = "; ".join([f"families: {', '.join(families())}", *broken])
     hint = _nearest(kind) if isinstance(kind, str) else ""
     message = f"{source}: no family reads model_type {kind!r}" if kind else f"{source} has no model_type"
     fail(WeightsError, "E531", message, path="model_type", hint=hint or known)

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from ..block import Block
 from ..errors import Problem, did_you_mean
+from .data import clashes
 from .foreign import foreign_composer
 from .limiting import LIMIT, Limits, limits
 from .loading import Loaded, load
@@ -49,7 +50,7 @@ def installed(within: Limits) -> Catalog:
     foreign = foreign_composer(sys.path, Path(__file__).parents[1])
     absent = [not_installed(name, within, names) for name in sorted(within.only or ()) if name not in names]
     missing = [not_there(file) for file in within.files if not file.stamp]
-    problems = (*foreign, *absent, *missing, *found.problems)
+    problems = (*foreign, *absent, *missing, *found.problems, *clashes(found))
     left_out = tuple(name for name in names if within.only is not None and name not in within.only)
     return replace(found, problems=problems, left_out=left_out)
 

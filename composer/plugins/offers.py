@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..block import Block
 from ..errors import Problem, did_you_mean
-from .sources import Origin
+from .sources import Origin, called
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Plugin:
     folders: tuple[Path, ...] = ()
     problems: tuple[Problem, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def called(self) -> str:
+        """What errors call it."""
+        return called(self.name, self.distribution, self.origin)
 
     @property
     def where(self) -> str:

@@ -18,6 +18,11 @@ from .hooks import GROUP
 Origin = Literal["installed", "local", "given"]
 
 
+def called(name: str, distribution: str, origin: Origin) -> str:
+    """What errors call a plugin."""
+    return f"local plugin {name}" if origin == "local" else f"plugin {name!r} of {distribution}"
+
+
 @dataclass(frozen=True)
 class Source:
     """A plugin to load: an installed entry point, a file, or a module at hand."""
@@ -32,9 +37,7 @@ class Source:
     @property
     def called(self) -> str:
         """What errors call it."""
-        if self.origin == "local":
-            return f"local plugin {self.name}"
-        return f"plugin {self.name!r} of {self.distribution}"
+        return called(self.name, self.distribution, self.origin)
 
     def load(self) -> Any:
         """Import it; whatever a plugin does at import is for the caller to hold."""

@@ -11,6 +11,7 @@ import pytest
 import composer
 from composer import plugins
 from composer.errors import PluginError, Problem
+from composer.layout.family import family_named, unusable
 
 from ..plugins.installing import FILE, GOOD, SPEC, Site, site_in
 
@@ -247,3 +248,36 @@ def test_a_local_file_and_a_plugin_with_one_kind(site: Site) -> None:
     (problem,) = composer.catalog(files=[file]).problems
 
     assert ["E406", message] == [problem.code, problem.message]
+
+
+def test_a_spec_of_one_name_twice(site: Site) -> None:
+    """Both who ship it are named, and neither is used; every other spec is."""
+    site.install("echo", with_data(f"[__import__('pathlib').Path({str(site.folder / 'data')!r})]"))
+    file = site.folder / "data" / "specs" / "gpt2.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(SPEC, encoding="utf-8")
+    ours = composer.plugins.data.specs_folder() / "gpt2.yaml"
+    message = (
+        f"the spec 'gpt2' is shipped by arch-composer ({ours}) and by plugin 'echo' of echo ({file}); "
+        "none of them is used"
+    )
+
+    assert [("E420", message)] == [(problem.code, problem.message) for problem in problems()]
+    with pytest.raises(PluginError) as caught:
+        composer.read_spec("gpt2")
+    assert message == caught.value.problems[0].message
+    assert "opt-125m" == composer.read_spec("opt-125m").name
+
+
+def test_a_family_that_is_none(site: Site) -> None:
+    """A file that a plugin ships and that nobody can use."""
+    site.install("echo", with_data(f"[__import__('pathlib').Path({str(site.folder / 'data')!r})]"))
+    file = site.folder / "data" / "families" / "bad.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("family: bad\nmatch: c.x ==\ndefaults: {}\nspec: {}\nconfig: {}\n", encoding="utf-8")
+    message = f"plugin 'echo' of echo: its family in {file}:2:14: expected a value before the end"
+
+    assert [("E421", message)] == [(problem.code, problem.message) for problem in unusable()]
+    with pytest.raises(composer.ComposerError) as caught:
+        family_named("bad")
+    assert message == caught.value.problems[0].hint
