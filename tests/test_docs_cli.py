@@ -50,4 +50,6 @@ def test_every_variable_is_there() -> None:
     sources = (path.read_text(encoding="utf-8") for path in (PAGE.parents[1] / "composer").rglob("*.py"))
     read = {name for text in sources for name in re.findall(r'"(COMPOSER_[A-Z_]+)"', text)}
 
-    assert read == set(re.findall(r"^\| `(COMPOSER_[A-Z_]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert read == set(
+        re.findall(r"^\| `(COMPOSER_[A-Z_]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    )
