@@ -34,7 +34,7 @@ init: {{conv: {{distribution: constant}}, A_log: {{distribution: constant}}, dt_
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """Sizes of one configuration, and of what is put through it."""
 
@@ -48,6 +48,9 @@ class Case:
     act: str = "silu"
     eps: float = 1e-6
     rows: int = 2
+
+    def __repr__(self) -> str:
+        return f"{self.key_heads}x{self.key_dim}-{self.value_heads}x{self.value_dim}-{self.tokens}"
 
     def block(self, **other: Any) -> dict[str, Any]:
         """The options of ours."""

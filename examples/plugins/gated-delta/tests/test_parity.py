@@ -10,7 +10,7 @@ import pytest
 from .beside import CASES, Case, Pair, apart, distance
 
 pair = functools.cache(Pair)
-EVERY = pytest.mark.parametrize("case", CASES, ids=str)
+EVERY = pytest.mark.parametrize("case", CASES, ids=repr)
 
 
 def sizes(tokens: int) -> list[int]:

@@ -37,11 +37,10 @@ class RGLRU(Block):
     )
 
     @classmethod
-    def samples(cls) -> Sequence[Block]:
+    def samples(cls) -> Sequence[RGLRU]:
         """The smallest options, and odd ones."""
         return [
             cls(width=1, num_heads=1, conv_kernel=2),
-            cls(num_heads=4),
             cls(width=21, num_heads=3, conv_kernel=3, hidden_act="silu"),
             cls(width=40, num_heads=40, conv_kernel=9),
         ]
