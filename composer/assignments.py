@@ -10,7 +10,7 @@ from typing import Any
 from .errors import Path, Place, SpecError, dotted, fail
 from .origins import merge
 from .source import Document, read_document
-from .spec import Adapter
+from .spec import Adapter, Draw
 
 FILE = "--set"
 _LEAD = "value: "
@@ -103,11 +103,15 @@ def read_assignment(text: str, spec: Any) -> Assignment:
 
 
 def whole_names(keys: list[str]) -> list[str]:
-    """The same keys with the name of an adapter as one, which has dots of its own."""
-    if keys[:1] != ["blocks"] or keys[2:3] != ["adapters"]:
+    """The same keys with the name of an adapter, or of what `init` draws, as one: these have dots of their own."""
+    if keys[:1] == ["init"]:
+        begin, fields = 1, Draw.model_fields
+    elif keys[:1] == ["blocks"] and keys[2:3] == ["adapters"]:
+        begin, fields = 3, Adapter.model_fields
+    else:
         return keys
-    end = len(keys) - (keys[-1] in Adapter.model_fields)
-    return [*keys[:3], *filter(None, [".".join(keys[3:end])]), *keys[end:]]
+    end = len(keys) - (keys[-1] in fields)
+    return [*keys[:begin], *filter(None, [".".join(keys[begin:end])]), *keys[end:]]
 
 
 def target(keys: tuple[str, ...], spec: Any, place: Place) -> Path:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from .adapting import Where, adapter_plan, places_of, same_linear
 from .block import Linears, Norm, Site
 from .chain import AdapterPlan, BranchPlan, Chain, LayerPlan, MixerPlan, Trunk
+from .drawing import drawn_apart
 from .entries import Entries
 from .errors import Path, Problem, did_you_mean, dotted
 from .overrides import Choice, OptionOrigins, Said, Settled, settle, told
@@ -271,6 +272,8 @@ class Layers(Entries):
             if found.problems:
                 own, known = said or entry.options, self.known_of(name, bool(said), site)
                 found = Settled(problems=tuple(told(found.problems, known.problems, own, origins)))
+            elif found.declared:
+                found = replace(found, declared=drawn_apart(name, found.declared, self.spec.init))
             self.settled[key] = found
         return self.settled[key]
 

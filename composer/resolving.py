@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Unpack
 
+from .block import Declared
 from .chain import MixerPlan
+from .drawing import groups
 from .errors import Path, Problem, SpecError, did_you_mean, dotted
 from .heads import HeadOptions, head_plan
 from .layering import Layers
@@ -88,7 +90,8 @@ class Resolver(Layers):
         there = {*INIT, *kinds, *self.kinds}
         for kind in self.spec.init:
             if kind not in there:
-                hint = did_you_mean(kind, there) or f"the kinds are {', '.join(sorted(there))}"
+                known_ones = [*sorted(there), *self.groups] if "." in kind else sorted(there)
+                hint = did_you_mean(kind, known_ones) or f"the kinds are {', '.join(known_ones)}"
                 self.report("E332", f"no tensor is of the kind {kind!r}", ("init", kind), hint, key=True)
         for kind in kinds - set(known):
             self.report(
@@ -103,8 +106,17 @@ class Resolver(Layers):
     @property
     def kinds(self) -> set[str]:
         """The kinds of tensors that the blocks of the spec have, whether they stand in a layer or not."""
-        declared = [found.declared for found in self.settled.values() if found.declared]
-        return {param.init for each in declared for _, param in each.parameters()}
+        return {param.init for _, each in self.declared for _, param in each.parameters()}
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups of linears that can be drawn apart from others."""
+        return list(dict.fromkeys(groups(self.declared)))
+
+    @property
+    def declared(self) -> list[tuple[str, Declared]]:
+        """What the blocks of the spec declare, by name."""
+        return [(name, found.declared) for (name, *_), found in self.settled.items() if found.declared]
 
     def check_options(self) -> None:
         """What is written about a block is held to its kind, whether the block stands in a layer or not."""

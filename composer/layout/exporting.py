@@ -17,7 +17,7 @@ from .names import folded
 from .rows import expand_rows
 from .template import UnfilledError
 from .tree import ExpressionProblem
-from .view import flat, view
+from .view import DRAWS, flat, view
 
 
 def export_config(plan: Plan, family: Family) -> dict[str, Any]:
@@ -77,9 +77,13 @@ def _refusal(problems: list[Problem]) -> WeightsError:
 def _differences(plan: Plan, again: Plan, family: Family) -> list[Problem]:
     """Where the plan that was read back differs, fields of several layers folded into one.
 
-    A mapping of which one side has nothing is named alone.
+    A mapping of which one side has nothing is named alone.  What a family derives for single matrices before
+    training, from the spread that its file does say, may differ.
     """
-    ours, theirs = dict(flat(view(plan))), dict(flat(view(again)))
+    ours, theirs = (
+        {path: value for path, value in flat(view(each)) if f".{DRAWS}." not in path}
+        for each in (plan, again)
+    )
     groups: dict[tuple[str, str], list[str]] = {}
     there = [{way for path in side for way in _ways(path)} for side in (ours, theirs)]
     if plan.embedding.padding is None:  # a file has one number for this row and for the padding of texts

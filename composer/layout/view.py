@@ -6,14 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ..chain import BranchPlan, Chain, LayerPlan
+from ..chain import BranchPlan, Chain, LayerPlan, MixerPlan
 from ..plan import Plan
+from ..spec import Draw
+
+DRAWS = "draws"
+"""Where the view of a block says how some of its linears are drawn apart from others."""
 
 
 def view(plan: Plan) -> dict[str, Any]:
     """Everything a plan decides, as mappings and lists; the names of the spec's words play no part.
 
-    `layers[i]` holds the options of each block under its path (`mixer`, `mlp`), the wiring under `branches`.
+    `layers[i]` holds the options of each block under its path (`mixer`, `mlp`), with its groups of linears that
+    are drawn apart under `draws`, and the wiring under `branches`.
     """
     return {
         **asdict(plan.sizes),
@@ -21,13 +26,16 @@ def view(plan: Plan) -> dict[str, Any]:
         "norm": plan.norm.model_dump() if plan.norm else None,
         "layerdrop": plan.layerdrop,
         "head": asdict(plan.head),
-        "init": {kind: draw.model_dump() for kind, draw in sorted(plan.init.items())},
-        "layers": [_layer(layer) for layer in plan.layers],
+        "init": {kind: draw.model_dump() for kind, draw in sorted(plan.init.items()) if "." not in kind},
+        "layers": [_layer(layer, plan.init) for layer in plan.layers],
     }
 
 
-def _layer(layer: LayerPlan) -> dict[str, Any]:
-    blocks = {path: {"kind": mixer.block.kind, **mixer.block.model_dump()} for path, mixer in layer.mixers()}
+def _layer(layer: LayerPlan, init: Mapping[str, Draw]) -> dict[str, Any]:
+    blocks = {
+        path: {"kind": mixer.block.kind, **mixer.block.model_dump(), **_draws(mixer, init)}
+        for path, mixer in layer.mixers()
+    }
     return {
         **blocks,
         "branches": [_branch(prefix, b) for prefix, chain in layer.chains() for b in chain.branches],
@@ -35,6 +43,16 @@ def _layer(layer: LayerPlan) -> dict[str, Any]:
         "use": _use(layer.host),
         "shared": {path: mixer.trunk.copy for path, mixer in layer.mixers() if mixer.trunk},
     }
+
+
+def _draws(mixer: MixerPlan, init: Mapping[str, Draw]) -> dict[str, Any]:
+    """How the groups of linears of a block are drawn that are not drawn as all others."""
+    apart = {
+        group: init[linears.init].model_dump()
+        for group, linears in mixer.declared.linears.items()
+        if "." in linears.init
+    }
+    return {DRAWS: apart} if apart else {}
 
 
 def _use(chain: Chain) -> dict[str, Any]:
