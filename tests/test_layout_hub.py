@@ -136,6 +136,10 @@ FILES = {
         ffn_dim=4096, hidden_size=1024, num_attention_heads=16, num_hidden_layers=24, word_embed_proj_dim=512,
         do_layer_norm_before=False,
     ),
+    "opt-iml-1.3b": {key: value for key, value in opt(
+        ffn_dim=8192, hidden_size=2048, num_attention_heads=32, num_hidden_layers=24, word_embed_proj_dim=2048,
+        _remove_final_layer_norm=False,
+    ).items() if key not in ("_name_or_path", "activation_dropout", "prefix")},
     "opt-66b": opt(
         ffn_dim=36864, hidden_size=9216, num_attention_heads=72, num_hidden_layers=64, word_embed_proj_dim=9216,
     ),
