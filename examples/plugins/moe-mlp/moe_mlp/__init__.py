@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import composer
 
 from .options import MoEMLP
@@ -11,3 +13,9 @@ from .options import MoEMLP
 def composer_blocks() -> list[type[composer.Block]]:
     """The kinds of this plugin."""
     return [MoEMLP]
+
+
+@composer.hookimpl
+def composer_data() -> list[Path]:
+    """Its specs and families, which join those of the host."""
+    return [Path(__file__).parent / "data"]

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 import composer
-import moe_mlp
 from composer.testing import verify
 
-SPEC = Path(moe_mlp.__file__).parent / "data" / "specs" / "moe-small.yaml"
+SPEC = "moe-small"
 
 
 def built() -> Any:

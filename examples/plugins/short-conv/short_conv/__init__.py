@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import composer
 
 from .options import ShortConv
@@ -11,3 +13,9 @@ from .options import ShortConv
 def composer_blocks() -> list[type[composer.Block]]:
     """The kinds of this plugin."""
     return [ShortConv]
+
+
+@composer.hookimpl
+def composer_data() -> list[Path]:
+    """Its specs, which join those of the host."""
+    return [Path(__file__).parent / "data"]

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 import composer
-import short_conv
 from composer.testing import verify
 
-SPEC = Path(short_conv.__file__).parent / "data" / "specs" / "conv-small.yaml"
+SPEC = "conv-small"
 
 
 def built() -> Any:
