@@ -11,7 +11,7 @@ import click
 
 from composer.cli import output
 from composer.cli.verbs import PROGRAM, verbs
-from composer.errors import CallError, ComposerError, UsageError
+from composer.errors import CallError, ComposerError, Problem, UsageError
 
 FINE, FAILED, USAGE = 0, 1, 2
 DEBUG = "COMPOSER_DEBUG"
@@ -40,7 +40,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return no_memory()
     except OSError as error:
-        output.talk(f"error: {error} [E903]")
+        output.tell([fault_of_plugin(error) or Problem("E903", f"error: {error}")])
         return FAILED
     except Exception as error:
         return internal(error, words)
@@ -58,6 +58,13 @@ def usage(error: click.ClickException) -> str:
     return f"error: {error.format_message()}\n   hint: {asked} --help"
 
 
+def fault_of_plugin(error: Exception) -> Problem | None:
+    """The problem of an error that came out of code of a plugin; None of any other."""
+    from composer.plugins import blamed  # half of the time of --help
+
+    return blamed(error)
+
+
 def no_memory() -> int:
     """The machine is too small for what was asked."""
     output.talk("error: there is not enough memory for this [E902]")
@@ -70,6 +77,9 @@ def internal(error: Exception, words: Sequence[str]) -> int:
         return no_memory()
     if "--debug" in words or os.environ.get(DEBUG):
         raise error
+    if problem := fault_of_plugin(error):
+        output.tell([problem])
+        return FAILED
     output.talk(
         f"internal error: {type(error).__name__}: {error} [E901]\n"
         f"   hint: this is a fault of the program; {DEBUG}=1 shows where, please report that with the command"

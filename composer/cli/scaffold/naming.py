@@ -27,14 +27,26 @@ USED = frozenset(
         "Block",
         "Callable",
         "Causal",
+        "ClassVar",
         "Declared",
         "F",
         "Field",
+        "LinearGroup",
+    }
+    | {
         "Linears",
         "Mixer",
         "Param",
+        "Path",
+        "Rope",
+        "Self",
+        "Sequence",
+        "Site",
+        "Slot",
+        "Step",
+        "Tensor",
+        "Width",
     }
-    | {"Path", "Rope", "Self", "Sequence", "Site", "Slot", "Step", "Tensor", "Width"}
 )
 
 
