@@ -1,0 +1,32 @@
+"""In half precision the block errs no more than the module of transformers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from .beside import CASES, Case, Pair, block_of, positions, returned
+
+
+def error(actual: Tensor, expected: Tensor) -> float:
+    """Root mean square, in units of that of what is expected."""
+    return float((actual.float() - expected).square().mean().sqrt() / expected.square().mean().sqrt())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("case", CASES[6:12:2], ids=repr)
+def test_half(case: Case, dtype: torch.dtype) -> None:
+    """Against theirs in float32 with the same rounded weights, at most a tenth further off than theirs."""
+    pair = Pair(case)
+    x, where = pair.x.to(dtype), positions(0, case.tokens)
+    theirs = pair.theirs.to(dtype)
+    with torch.no_grad():
+        halves, _ = theirs(x, where, None, use_cache=False)
+        expected, _ = theirs.float()(x.float(), where, None, use_cache=False)
+        ours = pair.ours.to(dtype)
+        block_of(ours).load_state_dict(pair.weights)
+        found = returned(ours, x)
+
+    assert dtype == found.dtype
+    assert error(found, expected) <= 1.1 * error(halves, expected)
