@@ -12,7 +12,8 @@ from composer.nn import Model, build
 from composer.plan import Plan
 from composer.spec import Draw
 
-from .bench import Bench, expect, expect_close
+from .bench import Bench
+from .findings import expect, expect_close
 
 RANK = 2
 DRAWN = Draw(distribution="normal", spread=0.3)

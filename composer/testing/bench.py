@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,6 @@ from composer.chain import BranchPlan, Chain, LayerPlan, MixerPlan
 from composer.nn import HybridCache, Model, build
 from composer.plan import EmbeddingPlan, HeadPlan, Plan, Sizes
 from composer.spec import BlockEntry, Draw, Spec
-
-TOLERANCE = 2e-5
-"""How far two ways to compute the same may differ, over the largest value, in float32."""
 
 
 class Bench:
@@ -111,36 +108,6 @@ class Bench:
         cache = cache or model.new_cache(len(x))
         parts = x.split([size for size in sizes if size], 1)
         return torch.cat([self.run(model, part, past_key_values=cache) for part in parts], 1)
-
-    def alone(self, model: Model, x: Tensor, lengths: Iterable[int]) -> list[Tensor]:
-        """(length, W) for each row cut to its length, in a call of its own."""
-        return [self.run(model, x[b : b + 1, :n])[0] for b, n in enumerate(lengths)]
-
-
-def broken(message: str) -> NoReturn:
-    """Fail a check."""
-    raise AssertionError(message)
-
-
-def expect(holds: object, message: str) -> None:
-    """Fail a check unless something holds."""
-    if not holds:
-        broken(message)
-
-
-def apart(actual: Tensor, expected: Tensor) -> float:
-    """The largest difference over the largest expected value; infinite where a number is missing."""
-    difference = float((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
-    return difference if difference == difference else float("inf")
-
-
-def expect_close(actual: Tensor, expected: Tensor, what: str, tolerance: float = TOLERANCE) -> None:
-    """Fail a check unless two results agree, relative to the largest value."""
-    expect(
-        actual.shape == expected.shape, f"{what}: shape {tuple(actual.shape)}, not {tuple(expected.shape)}"
-    )
-    difference = apart(actual, expected)
-    expect(difference <= tolerance, f"{what} differs by {difference:.2g} of the largest value")
 
 
 def first_line(error: BaseException) -> str:

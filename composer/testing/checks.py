@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from composer.errors import PluginError, did_you_mean, fail
 
-from . import adapting, declaration, module, recurrence, sequence
+from . import adapting, declaration, module, recurrence, sequence, slopes
 from .bench import Bench
 
 Check = Callable[[Bench], None]
@@ -23,21 +23,19 @@ CHECKS: dict[str, Check] = {
         sequence.sees_no_more,
         sequence.sees_no_less,
         sequence.rows,
-        sequence.right_padding,
-        sequence.left_padding,
+        sequence.padding,
         sequence.packing,
         sequence.chunks,
         sequence.steps,
         sequence.ragged,
         sequence.crop,
         recurrence.states,
-        recurrence.reset,
         recurrence.bounded,
         sequence.kernels,
         module.repeats,
         module.input_kept,
         module.dropout,
-        module.gradients,
+        slopes.gradients,
         module.half,
         module.meta,
         module.saving,
@@ -50,6 +48,18 @@ CHECKS: dict[str, Check] = {
 
 BASIS = ("parameters", "shape", "memory")
 """What all other checks stand on: where one of these fails, the others say little."""
+
+SIMPLER: Mapping[str, tuple[str, ...]] = {
+    "padding": ("rows",),
+    "chunks": ("sees_no_more",),
+    "steps": ("sees_no_more", "chunks"),
+    "ragged": ("rows", "padding", "chunks", "steps"),
+    "crop": ("rows", "padding", "chunks", "steps", "ragged"),
+    "states": ("rows", "padding", "chunks", "steps", "ragged"),
+    "adapters": ("repeats", "prepared"),
+    "compiling": ("repeats",),
+}
+"""Checks of less: where one of these fails as well, it is usually for the same cause, and easier to understand."""
 
 
 def contract_checks() -> Mapping[str, Check]:

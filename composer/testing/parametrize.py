@@ -12,6 +12,7 @@ from composer.errors import PluginError, fail
 
 from .checks import CHECKS
 from .running import ContractError, check_block, reasoned
+from .shrinking import described
 
 Sample = Block | tuple[Block, Site]
 Samples = type[Block] | Iterable[Sample]
@@ -86,9 +87,3 @@ def samples_of(kind: type[Block]) -> list[Sample]:
         hint = "give blocks, or write samples(), a classmethod that returns some"
         fail(PluginError, "E415", message, path="samples", hint=hint)
     return found
-
-
-def described(block: Block) -> str:
-    """`echo(window=4, sharpness=False)`: the kind, and the options that are not as by default."""
-    options = ", ".join(f"{name}={value!r}" for name, value in block if name in block.model_fields_set)
-    return f"{block.kind}({options})"

@@ -1,8 +1,6 @@
-"""Checks of what a block remembers: states of a fixed size, rows that begin anew, long texts."""
+"""Checks of what a block remembers: states of a fixed size, long texts."""
 
 from __future__ import annotations
-
-import random
 
 import torch
 from torch import Tensor
@@ -10,7 +8,10 @@ from torch import Tensor
 from composer.nn import HybridCache
 from composer.nn.states import States
 
-from .bench import Bench, expect, expect_close
+from .bench import Bench
+from .cases import Case
+from .feeding import as_whole, feed, new_cache, text_of
+from .findings import expect, expect_close, hold
 
 LONG = 256
 MOST_GROWTH = 8.0
@@ -20,48 +21,37 @@ MOMENTS = 8
 
 def states(bench: Bench) -> None:
     """The state behind some tokens is the same however they came: at once, in pieces, padded, beside other rows."""
-    if not recurrent(bench):
-        return
-    model, tokens = bench.model(), bench.tokens
-    lengths = [tokens, tokens - 4, 1]
-    x, draw = bench.input(3, tokens), random.Random(2)
-    padded = model.new_cache(3)
-    mask = torch.arange(tokens) < torch.tensor(lengths)[:, None]
-    bench.run(model, x, attention_mask=mask.long(), past_key_values=padded)
-    for b, n in enumerate(lengths):
-        cut = draw.randint(0, n)
-        whole, pieces = model.new_cache(1), model.new_cache(1)
-        bench.fed(model, x[b : b + 1, :n], [n], whole)
-        bench.fed(model, x[b : b + 1, :n], [cut, n - cut], pieces)
-        for name, expected in held(whole).items():
-            expect_close(held(pieces)[name], expected, f"the state {name!r} of {n} tokens in two pieces")
-            expect_close(
-                held(padded)[name][b : b + 1], expected, f"the state {name!r} of a padded row of {n} tokens"
-            )
+    if recurrent(bench):
+        hold(bench, _states, Case(((7, bench.tokens - 7, 1), (bench.tokens - 7, 3, 0))))
 
 
-def reset(bench: Bench) -> None:
-    """A row that a cache empties begins anew, and the rows beside it go on."""
-    model, tokens = bench.model(), bench.tokens
-    x, more = bench.input(3, tokens), bench.input(3, 4, seed=1)
-    cache = model.new_cache(3)
-    bench.run(model, x, past_key_values=cache)
-    cache.reset([1])
-    out = bench.run(model, more, past_key_values=cache)
-    for b in range(3):
-        past = x[b : b + 1, : 0 if b == 1 else tokens]
-        text = torch.cat([past, more[b : b + 1]], 1)
-        expected = bench.fed(model, text, [past.shape[1], 4])[0, past.shape[1] :]
-        what = "a row that was emptied" if b == 1 else f"row {b} beside one that was emptied"
-        expect_close(out[b], expected, what)
+def _states(bench: Bench, case: Case) -> None:
+    text = text_of(bench, case)
+    found = remembered(bench, case, text)
+    for b, length in enumerate(case.lengths):
+        expected = remembered(bench, Case(((length,),)), text[b : b + 1]) if length else {}
+        for name, state in expected.items():
+            expect_close(found[name][b], state[0], f"the state {name!r} of row {b}", token=None)
+
+
+def remembered(bench: Bench, case: Case, text: Tensor) -> dict[str, Tensor]:
+    """The states behind a text that is fed as a case says."""
+    model = bench.model()
+    cache = new_cache(model, case)
+    assert cache is not None
+    feed(bench, model, case, text, cache)
+    return held(cache)
 
 
 def bounded(bench: Bench) -> None:
-    """Over a long text memory takes no more than declared, and its numbers stay finite and do not run away."""
+    """Over a long text memory takes no more than declared, numbers do not run away, and one call is as good as many."""
+    if (bench.site.max_position_embeddings or LONG) >= LONG:
+        hold(bench, as_whole, Case(((LONG // 2,),) * 2, declared=True))
+        _grows(bench)
+
+
+def _grows(bench: Bench) -> None:
     model, half = bench.model(), LONG // 2
-    most = bench.site.max_position_embeddings or LONG
-    if most < LONG:
-        return
     cache = model.new_cache(2, max_length=LONG)
     x, before = bench.input(2, LONG), cache.nbytes
     sizes: list[Tensor] = []
@@ -72,10 +62,8 @@ def bounded(bench: Bench) -> None:
     expect(cache.nbytes == before, f"its memory grew from {before} to {cache.nbytes} bytes")
     expect(bool(torch.stack(sizes).isfinite().all()), "its state is not finite")
     first, second = (torch.stack(some).amax(0) for some in (sizes[:MOMENTS], sizes[MOMENTS:]))
-    grown = (second / first.clamp_min(1e-30)).max() if len(first) else torch.zeros(())
-    expect(
-        grown <= MOST_GROWTH, f"its state grows {float(grown):.2g} times from token {half} to token {LONG}"
-    )
+    grown = float((second / first.clamp_min(1e-30)).max()) if first.numel() else 0.0
+    expect(grown <= MOST_GROWTH, f"its state grows {grown:.2g} times from token {half} to token {LONG}")
 
 
 def recurrent(bench: Bench) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from composer.block import Block, Site
 from composer.errors import PluginError, Problem, fail
 
 from .bench import Bench, first_line
-from .checks import BASIS, CHECKS, chosen, rule
+from .checks import BASIS, CHECKS, SIMPLER, chosen
+from .findings import said
+from .hints import hint
+from .shrinking import shrunk
 
 SITE = Site(reads=32, writes=32, max_position_embeddings=256)
 """Where a block stands when a test does not say: narrow enough to be quick."""
@@ -82,8 +85,7 @@ def run_checks(
     """
     reasons = reasoned(expected or {})
     bench = settled(block, site or SITE)
-    outcomes = [outcome(bench, name, reasons.get(name)) for name in chosen(checks)]
-    return outcomes
+    return [outcome(bench, name, reasons.get(name)) for name in chosen(checks)]
 
 
 def check_block(
@@ -128,14 +130,34 @@ def outcome(bench: Bench, name: str, reason: str | None) -> Outcome:
     """What comes of one check."""
     start = time.perf_counter()
     error = failure(bench, name)
-
-    def found(result: Result, message: str = "", hint: str | None = None) -> Outcome:
-        seconds = time.perf_counter() - start
-        return Outcome(name, bench.block, bench.site, result, message, None, hint, seconds)
-
+    made = Outcome(name, bench.block, bench.site, "passed", seconds=time.perf_counter() - start)
+    if reason:
+        passed = f"it was expected to, because {reason}"
+        return replace(
+            made, result="expected" if error else "unexpected", message=reason if error else passed
+        )
     if error is None:
-        return found("unexpected", f"it was expected to, because {reason}") if reason else found("passed")
-    return found("expected", reason) if reason else found("failed", said(error), rule(name))
+        return made
+    return explained(replace(made, result="failed", message=said(error)), bench, error)
+
+
+def explained(outcome: Outcome, bench: Bench, error: BaseException) -> Outcome:
+    """With the smallest counterexample and the likely cause; what stands on something broken says that instead."""
+    name = outcome.check
+    basis = broken_of(bench, [each for each in BASIS if each != name])
+    if basis:
+        return replace(outcome, hint=f"mend {basis!r} first, on which this stands")
+    small = shrunk(bench, CHECKS[name], error)
+    simpler = broken_of(bench, SIMPLER.get(name, ()))
+    cause = (
+        f"{simpler!r} fails too and asks for less: mend that first" if simpler else hint(name, small.bench)
+    )
+    return replace(outcome, counterexample=str(small), hint=cause)
+
+
+def broken_of(bench: Bench, names: Iterable[str]) -> str | None:
+    """The first of some checks that fails."""
+    return next((name for name in names if failure(bench, name)), None)
 
 
 def failure(bench: Bench, name: str) -> BaseException | None:
@@ -145,9 +167,3 @@ def failure(bench: Bench, name: str) -> BaseException | None:
     except (Exception, SystemExit) as error:
         return error
     return None
-
-
-def said(error: BaseException) -> str:
-    """A finding in one line."""
-    crashed = "" if isinstance(error, AssertionError) else f"it raised {type(error).__name__}: "
-    return f"{crashed}{first_line(error)}"

@@ -28,11 +28,12 @@ def test_e411_every_failed_check_at_once() -> None:
     assert isinstance(error, ContractError)
     assert [("E411", "packing")] == [(problem.code, problem.path) for problem in error.problems]
     assert "packing: block 'honest' fails 'packing': packed sequence 1 differs by " in str(error)
-    assert "hint: Sequences packed into one row by segment_ids return what each returns alone." in str(error)
+    assert "fed  1 row of 2 tokens, packed as 1 + 1 by segment_ids" in str(error)
+    assert "hint: positions restart in at.step.positions, not in at.step.indices" in str(error)
     with pytest.raises(ContractError) as caught:
-        check_block(Honest(lie="CountsFromTheEnd"), checks=["left_padding", "rows", "packing"])
+        check_block(Honest(lie="CountsFromTheEnd"), checks=["padding", "rows", "packing"])
 
-    assert ["left_padding", "packing"] == [problem.path for problem in caught.value.problems]
+    assert ["padding", "packing"] == [problem.path for problem in caught.value.problems]
 
 
 def test_e411_a_block_that_raises() -> None:
