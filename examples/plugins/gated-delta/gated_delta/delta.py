@@ -117,9 +117,7 @@ def numbers(segments: Tensor, count: int, length: int) -> tuple[Tensor, Tensor]:
     return own.movedim(1, 0)[:, :, None], before.movedim(1, 0)[:, :, None, :1]
 
 
-def solved(
-    k: Tensor, v: Tensor, decay: Tensor, from_start: Tensor, rate: Tensor
-) -> tuple[Tensor, Tensor]:
+def solved(k: Tensor, v: Tensor, decay: Tensor, from_start: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
     """What the tokens of a chunk write: (c, b, h, l, n) times the memory that enters, taken from (c, b, h, l, m)."""
     system = weighted(k @ k.mT, decay) * rate[..., None]
     right = torch.cat([by_head(k, from_start * rate), v * rate[..., None]], -1)

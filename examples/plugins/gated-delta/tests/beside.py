@@ -184,7 +184,9 @@ def renamed(theirs: dict[str, Tensor], case: Case) -> dict[str, Tensor]:
     sizes = [case.key_dim, case.key_dim, shared * case.value_dim, shared * case.value_dim]
     parts = dict(zip("qkvz", qkvz.split(sizes, 1), strict=True))
     b, a = theirs["in_proj_ba.weight"].view(case.key_heads, 2 * shared, hidden).split(shared, 1)
-    into = {f"into.{name}.weight": part.reshape(-1, hidden) for name, part in (parts | {"b": b, "a": a}).items()}
+    into = {
+        f"into.{name}.weight": part.reshape(-1, hidden) for name, part in (parts | {"b": b, "a": a}).items()
+    }
     return {
         "A_log": theirs["A_log"],
         "dt_bias": theirs["dt_bias"],

@@ -76,13 +76,9 @@ class RGLRU(Block):
                 "into": Linears(
                     reads=site.reads, parts={"x": width, "y": width}, bias=True, axes=("channels", "hidden")
                 ),
-                "out": Linears(
-                    reads=width, parts={"o": site.writes}, bias=True, axes=("hidden", "channels")
-                ),
+                "out": Linears(reads=width, parts={"o": site.writes}, bias=True, axes=("hidden", "channels")),
             },
-            slot=Slot(
-                kind="recurrent", tensors={"conv": (width, self.conv_kernel - 1), "memory": (width,)}
-            ),
+            slot=Slot(kind="recurrent", tensors={"conv": (width, self.conv_kernel - 1), "memory": (width,)}),
         )
 
     def flops(self, site: Site, context: int) -> int:

@@ -52,7 +52,9 @@ def scan(decay: Tensor, written: Tensor, memory: Tensor) -> tuple[Tensor, Tensor
     length = max(2, round(tokens**0.5))
     missing = -tokens % length
     if missing:  # nothing fades and nothing is written
-        decay, written = (F.pad(part, (0, 0, 0, missing), value=1 - k) for k, part in enumerate((decay, written)))
+        decay, written = (
+            F.pad(part, (0, 0, 0, missing), value=1 - k) for k, part in enumerate((decay, written))
+        )
     decays, writes = (part.view(rows, -1, length, width).unbind(2) for part in (decay, written))
     left, alone = [decays[0]], [writes[0]]
     for a, x in zip(decays[1:], writes[1:], strict=True):

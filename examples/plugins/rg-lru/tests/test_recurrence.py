@@ -30,7 +30,9 @@ def test_scan(tokens: int, keeps: float) -> None:
 def test_gradients(tokens: int) -> None:
     """Those of the scan are those of the loop, also where nothing is kept."""
     given = [part.requires_grad_() for part in inputs(tokens, 1.0)]
-    found = [torch.autograd.grad(way(*given)[0].sin().sum(), given) for way in (recurrence.scan, recurrence.recur)]
+    found = [
+        torch.autograd.grad(way(*given)[0].sin().sum(), given) for way in (recurrence.scan, recurrence.recur)
+    ]
     for actual, right in zip(*found, strict=True):
         torch.testing.assert_close(actual, right, rtol=1e-10, atol=1e-12)
 
