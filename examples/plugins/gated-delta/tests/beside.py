@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-import gated_delta
 import pytest
 import torch
 from torch import Tensor
 
 import composer
+import gated_delta
 
 reference = pytest.importorskip("transformers.models.qwen3_next.modeling_qwen3_next")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gated_delta import GatedDelta
-
 from composer.testing import parametrize_with_checks
+from gated_delta import GatedDelta
 
 
 @parametrize_with_checks(GatedDelta)

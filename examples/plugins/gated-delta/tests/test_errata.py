@@ -1,4 +1,4 @@
-"""Where transformers 5.23.0 disagrees with itself about this block: each passes while it does, and shows ours beside it.
+"""Where transformers 5.23.0 disagrees with itself about this block: reproduced, with ours beside it.
 
 Right is always what a text gives alone, in one call, without a cache and without pads.
 """

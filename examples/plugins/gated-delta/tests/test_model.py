@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import composer_attention
-import composer_mlp
-import gated_delta
 import pytest
 import torch
 
 import composer
+import composer_attention
+import composer_mlp
+import gated_delta
 
 SPEC = Path(gated_delta.__file__).parent / "specs" / "delta-hybrid.yaml"
 BLOCKS = composer.catalog(gated_delta, composer_attention, composer_mlp)

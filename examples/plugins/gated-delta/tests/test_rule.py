@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gated_delta import delta
 from torch import Tensor
+
+from gated_delta import delta
 
 
 def inputs(tokens: int, fading: float, dtype: torch.dtype = torch.float64) -> list[Tensor]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from gated_delta import delta
 from torch import Tensor
+
+from gated_delta import delta
 
 from .beside import CASES, Case, Pair, distance
 

@@ -13,11 +13,11 @@ from functools import cached_property, partial
 from typing import Any
 
 import pytest
-import rg_lru
 import torch
 from torch import Tensor
 
 import composer
+import rg_lru
 
 reference = pytest.importorskip("transformers.models.recurrent_gemma.modeling_recurrent_gemma")
 

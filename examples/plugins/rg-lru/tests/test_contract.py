@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rg_lru import RGLRU
-
 from composer.testing import parametrize_with_checks
+from rg_lru import RGLRU
 
 
 @parametrize_with_checks(RGLRU)

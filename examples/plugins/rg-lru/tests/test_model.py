@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import composer_attention
-import composer_mlp
-import rg_lru
 import pytest
 import torch
 
 import composer
+import composer_attention
+import composer_mlp
+import rg_lru
 
 SPEC = Path(rg_lru.__file__).parent / "specs" / "lru-hybrid.yaml"
 BLOCKS = composer.catalog(rg_lru, composer_attention, composer_mlp)

@@ -66,7 +66,7 @@ def test_in_float64(case: Case) -> None:
 
 
 def test_where_almost_all_is_kept() -> None:
-    """Decays so near 1 that float32 holds no difference: gradients are bounded as theirs, and ours are the exact ones."""
+    """Decays so near 1 that float32 holds no difference: gradients are bounded as theirs, and exact."""
     both, wide = Pair(Case(16, 16, 4, tokens=20, keeps=20.0)), torch.float64
     exact = both.expected_gradients(wide)
     ours, found, theirs = both.gradients(), both.gradients(wide), both.expected_gradients()

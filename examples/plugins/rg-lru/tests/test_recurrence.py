@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rg_lru import recurrence
 from torch import Tensor
+
+from rg_lru import recurrence
 
 
 def inputs(tokens: int, keeps: float, dtype: torch.dtype = torch.float64) -> list[Tensor]:

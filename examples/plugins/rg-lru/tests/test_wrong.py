@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from rg_lru import module, recurrence
 from torch import Tensor
+
+from rg_lru import module, recurrence
 
 from .beside import CASES, Case, Pair, distance
 
