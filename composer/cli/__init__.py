@@ -19,8 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from composer.cli.run import run
 
         return run(arguments)
-    except KeyboardInterrupt:  # also while modules are loaded
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:  # also while modules are loaded
+        notes = getattr(interrupt, "__notes__", ())  # such as the plugin whose code was running
+        print("interrupted", *notes, sep="\n   ", file=sys.stderr)
         return 130
     finally:
         if collecting:

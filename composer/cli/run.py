@@ -32,8 +32,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         output.talk(usage(error))
         return USAGE
-    except click.Abort:
-        raise KeyboardInterrupt from None
+    except click.Abort as abort:
+        raise interrupt_of(abort) from None
     except BrokenPipeError:
         output.close_quietly()
         return FINE
@@ -44,6 +44,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:
         return internal(error, words)
+
+
+def interrupt_of(abort: click.Abort) -> KeyboardInterrupt:
+    """The interrupt that ended a verb, with its notes."""
+    cause = abort.__cause__ or abort.__context__
+    return cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()
 
 
 def code_of(value: object) -> int:

@@ -25,9 +25,9 @@ def verb() -> None:
 
     # yaml-language-server: $schema=spec.schema.json
     """
-    from composer.describe.schema import spec_schema
+    from composer.describe.schema import describable, spec_schema
     from composer.plugins import catalog
 
-    found = catalog()
+    found = describable(catalog())
     output.json_data(spec_schema(found))
     output.tell(found.problems)

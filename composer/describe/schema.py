@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..block import Block
+from ..errors import PluginError
 from ..plugins import Catalog
+from ..plugins.calling import schema as schema_of
 from ..spec import Spec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -17,6 +20,7 @@ def spec_schema(catalog: Catalog) -> Schema:
 
     What needs the whole spec (that names exist, that layers add up) is left to `check`.
     """
+    catalog = describable(catalog)
     schema = Spec.model_json_schema()
     definitions: Schema = {**schema.pop("$defs"), **block_definitions(catalog)}
     properties: Schema = {
@@ -32,6 +36,18 @@ def spec_schema(catalog: Catalog) -> Schema:
     blocks |= entries("BlockPart")
     needed = [{"required": ["extends"]}, whole]
     return tidy({"$schema": DIALECT, **schema, "anyOf": needed, "$defs": definitions})
+
+
+def describable(catalog: Catalog) -> Catalog:
+    """The catalog without the kinds that have no schema, with a problem for each of them."""
+    offers, problems = dict(catalog.offers), list(catalog.problems)
+    for kind in catalog.offers:
+        try:
+            schema_of(catalog[kind])
+        except PluginError as error:
+            problems += error.problems
+            del offers[kind]
+    return replace(catalog, offers=offers, problems=tuple(problems))
 
 
 EXTENDS = {
@@ -91,7 +107,7 @@ def needs(block: type[Block]) -> list[str]:
 
 def kind_definitions(kind: str, block: type[Block], own: Schema) -> Schema:
     """One kind with its options, and what those refer to."""
-    schema = block.model_json_schema()
+    schema = schema_of(block)
     inner = {key: value for key, value in schema.pop("$defs", {}).items()}
     tag = {"description": f"The kind of block: {kind}.", "enum": [kind, None]}
     uses = {key: own[key] for key in USES}

@@ -15,6 +15,7 @@ from .attend import kernel
 from .device import usable_device, usable_dtype
 from .draws import draw
 from .model import Model
+from .promised import check_promises
 
 
 def build(
@@ -63,6 +64,7 @@ def outline(plan: Plan, dtype: torch.dtype) -> Model:
             model = Model(plan)
     finally:
         torch.set_default_dtype(before)
+    check_promises(model, plan)
     for name in plan.frozen:
         model.get_parameter(name).requires_grad_(False)
     for name, param in plan.parameters().items():

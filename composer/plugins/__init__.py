@@ -6,6 +6,7 @@ nothing else: its problem is kept in the catalog and told to whoever asks for on
 
 from __future__ import annotations
 
+from .blaming import blamed
 from .foreign import foreign_composer
 from .gathering import catalog, gather, installed
 from .hooks import GROUP, Hooks, hookimpl, hookspec
@@ -23,6 +24,7 @@ __all__ = [
     "Limits",
     "Offer",
     "Plugin",
+    "blamed",
     "catalog",
     "foreign_composer",
     "gather",

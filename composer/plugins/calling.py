@@ -41,6 +41,12 @@ def flops(block: Block, site: Site, context: int) -> int | None:
         return found if found is None else _of(int, found, type(block), "flops()")
 
 
+def schema(kind: type[Block]) -> dict[str, Any]:
+    """The JSON Schema of the options of a kind.  Raises PluginError."""
+    with _held(kind, "the schema"):
+        return kind.model_json_schema()
+
+
 def _held(kind: type[Block], function: str, *passes: type[Exception]) -> AbstractContextManager[None]:
     doing = f"{function} of kind {kind.kind!r}"
     return held(called(kind), doing, allowed(FUNCTION), passes=(PluginError, *passes))

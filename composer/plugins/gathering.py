@@ -22,7 +22,9 @@ from .offers import Catalog, Offer, Plugin
 from .sources import LocalFile, Source, given_sources, installed_sources
 from .timing import IMPORT, allowed
 
+# Whose a block or a module is: an error is told of a plugin also where no catalog is at hand.
 _sources: WeakKeyDictionary[type[Block], Source] = WeakKeyDictionary()
+_modules: dict[str, Source] = {}
 
 
 def catalog(
@@ -73,6 +75,7 @@ def gather(sources: Iterable[Source]) -> Catalog:
     every = [load(source) for source in sources]
     offers: dict[str, list[Offer]] = {}
     for each in every:
+        _modules[each.source.module] = each.source
         for block in each.blocks:
             _sources[block] = each.source
             offers.setdefault(block.kind, []).append(offer_of(block, each.source))
@@ -120,3 +123,10 @@ def called(block: type[Block]) -> str:
     """What errors call the plugin that a block is from."""
     source = next((_sources[each] for each in block.__mro__ if each in _sources), None)
     return source.called if source else f"{block.__module__}.{block.__qualname__}"
+
+
+def source_of_module(name: str) -> Source | None:
+    """The plugin that a module belongs to."""
+    while name and name not in _modules:
+        name = name.rpartition(".")[0]
+    return _modules.get(name)

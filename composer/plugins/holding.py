@@ -31,7 +31,7 @@ def held(
     interrupt of the user goes through, with a note that says what was running.
     """
     try:
-        with quiet(), time_limit(seconds):
+        with quiet(), time_limit(seconds, f"{who}: {doing}"):
             yield
     except KeyboardInterrupt as error:
         error.add_note(f"{who}: {doing} was running")

@@ -52,11 +52,11 @@ def fill(found: Loaded) -> None:
     with quiet_processes(), held_for(source, "its import", "E401"):
         module = source.load()
     hooks = registered(source, module)
-    if not hooks and source.origin == "local":
-        found.blocks = defined_in(module)
-    elif not hooks:
-        hint = f"{HINT}; is it decorated with @composer.hookimpl?"
-        raise refused(source, "E402", "it implements no hook of this host", hint)
+    if not hooks:
+        found.blocks = defined_in(module) if source.origin == "local" else []
+        if not found.blocks:
+            hint = f"{HINT}; is it decorated with @composer.hookimpl?"
+            raise refused(source, "E402", "it implements no hook of this host", hint)
     if "composer_blocks" in hooks:
         found.blocks = called(source, hooks["composer_blocks"], "composer_blocks", "classes")
     if "composer_data" in hooks:

@@ -39,6 +39,13 @@ class Source:
         """What errors call it."""
         return called(self.name, self.distribution, self.origin)
 
+    @property
+    def module(self) -> str:
+        """The module that it is, or the package that it is in."""
+        if isinstance(self.target, Path):
+            return module_name(self.target)
+        return self.target.module.split(".")[0] if isinstance(self.target, EntryPoint) else self.name
+
     def load(self) -> Any:
         """Import it; whatever a plugin does at import is for the caller to hold."""
         if isinstance(self.target, Path):
@@ -69,9 +76,14 @@ def local_file(path: str | os.PathLike[str]) -> LocalFile:
     return LocalFile(absolute, (status.st_mtime_ns, status.st_size))
 
 
+def module_name(path: Path) -> str:
+    """A name for a local file that no other has."""
+    return f"composer_local_{crc32(os.fsencode(path)):08x}_{path.stem}"
+
+
 def module_of(path: Path) -> ModuleType:
     """Run a file as a module of its own, whose name no import statement would find."""
-    name = f"composer_local_{crc32(os.fsencode(path)):08x}_{path.stem}"
+    name = module_name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError("it is no Python file")

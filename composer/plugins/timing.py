@@ -14,6 +14,7 @@ from types import FrameType
 from ..errors import PluginError, fail
 
 TIMEOUT = "COMPOSER_PLUGIN_TIMEOUT"
+AGAIN, MOST_SWALLOWED = 0.5, 3
 IMPORT, FUNCTION = 60.0, 10.0
 """Seconds that an import or a hook, and a function of a block, may take where the environment says nothing."""
 
@@ -43,11 +44,11 @@ def can_limit() -> bool:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float, what: str = "it") -> Iterator[None]:
     """Raise TimeLimitError in the block within once it has run for so long, where that can be done.
 
     A limit that is set already holds where it comes first, and goes on afterwards; nothing is raised while a
-    debugger traces.
+    debugger traces.  Of code that swallows the error it is said that `what` does not stop.
     """
     if not seconds or not can_limit():
         yield
@@ -56,14 +57,18 @@ def time_limit(seconds: float) -> Iterator[None]:
     if 0 < left <= seconds:
         yield
         return
-    began, inside = monotonic(), True
+    began, inside, rung = monotonic(), True, 0
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal rung
+        rung += 1
+        if rung == MOST_SWALLOWED:
+            print(f"{what} does not stop, whatever it is told; end this process", file=sys.stderr, flush=True)
         if inside and sys.gettrace() is None:
             raise TimeLimitError(f"took longer than {seconds:g} seconds")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again every second: the first may be swallowed
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)  # the first may be swallowed
     try:
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import composer
 from composer import plugins
 from composer.errors import PluginError, Problem
 from composer.layout.family import family_named, unusable
+from composer.plugins import blamed
 
 from ..plugins.installing import FILE, GOOD, SPEC, Site, site_in
 
@@ -281,3 +283,55 @@ def test_a_family_that_is_none(site: Site) -> None:
     with pytest.raises(composer.ComposerError) as caught:
         family_named("bad")
     assert message == caught.value.problems[0].hint
+
+
+BUILT = """
+Echo.declares = lambda self, site: composer.Declared(params={"gain": composer.Param(shape=(3,), init="norm")})
+def build(self, site):
+    import torch
+    module = torch.nn.Module()
+    BODY
+    return module
+Echo.build = build
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("", "no parameter 'gain', which it declares"),
+        ("module.gain = torch.nn.Parameter(torch.ones(4))",
+         "the parameter 'gain' of shape (4,), and declares (3,)"),
+        ("module.gain = module.more = torch.nn.Parameter(torch.ones(3))",
+         "a parameter 'more' that it does not declare"),
+        ("module.gain = torch.nn.Parameter(torch.ones(3)); module.register_buffer('table', torch.ones(2))",
+         "a buffer 'table', which a model without memory cannot compute: make it in forward()"),
+    ],
+)  # fmt: skip
+def test_a_module_that_is_not_as_declared(site: Site, body: str, message: str) -> None:
+    """It is told of the block when the model is built, not of a tensor when it runs."""
+    site.install("odd", GOOD + BUILT.replace("BODY", body))
+    plan = composer.resolve(composer.read_spec(SPEC))
+    expected = f"plugin 'odd' of odd: build() of kind 'echo' makes {message}"
+
+    with pytest.raises(PluginError) as caught:
+        composer.build(plan, device="meta")
+    assert [Problem("E423", expected, path="e", hint="the contract kit finds such faults")] == [
+        *caught.value.problems
+    ]
+
+
+def test_a_fault_that_nobody_expected(site: Site) -> None:
+    """An error out of a plugin's code is told as the plugin's, wherever the host was; no other is."""
+    site.install("odd", GOOD + "class Odd:\n    def out(self): return [].index(3)\n")
+    module = sys.modules[composer.catalog()["echo"].__module__]
+
+    with pytest.raises(ValueError, match="not in list") as caught:
+        module.Odd().out()
+    assert Problem(
+        "E422",
+        "plugin 'odd' of odd: Odd.out() failed: ValueError: 3 is not in list",
+        path="odd",
+        hint=REPORT,
+    ) == blamed(caught.value)
+    assert blamed(ValueError("mine")) is None
