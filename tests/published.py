@@ -122,22 +122,24 @@ def gemma2(draw: Draw) -> Config:
 def gpt2(draw: Draw) -> Config:
     """Widths, activations, dropouts."""
     common = {key: value for key, value in base(draw).items() if key != "max_position_embeddings"}
+    layers = draw.randint(1, 3)
     return {
-        **common, "model_type": "gpt2", "n_positions": 64, "n_embd": 16, "n_layer": draw.randint(1, 3),
+        **common, "model_type": "gpt2", "n_positions": 64, "n_embd": 16, "n_layer": layers,
         "n_head": draw.choice([1, 2, 4]), "n_inner": draw.choice([20, 64]),
         "activation_function": draw.choice(["gelu_new", "relu"]), "resid_pdrop": draw.choice([0.0, 0.1]),
         "embd_pdrop": draw.choice([0.0, 0.2]), "attn_pdrop": draw.choice([0.0, 0.1]),
         "layer_norm_epsilon": draw.choice([1e-5, 1e-6]), "initializer_range": draw.choice([0.02, 0.1]),
         "scale_attn_weights": draw.random() < 0.8,
+        "scale_attn_by_inverse_layer_idx": layers > 1 and draw.random() < 0.4,  # a lone layer divides by 1
     }  # fmt: skip
 
 
 def mamba2(draw: Draw) -> Config:
     """Heads, groups, biases."""
     common = {key: value for key, value in base(draw).items() if key != "max_position_embeddings"}
-    heads, expand = draw.choice([2, 4, 8]), draw.choice([1, 2])
+    heads, expand, layers = draw.choice([2, 4, 8]), draw.choice([1, 2]), draw.randint(1, 4)
     return {
-        **common, "model_type": "mamba2", "hidden_size": 16, "num_hidden_layers": draw.randint(1, 4),
+        **common, "model_type": "mamba2", "hidden_size": 16, "num_hidden_layers": layers,
         "num_heads": heads, "head_dim": 16 * expand // heads, "expand": expand, "state_size": draw.choice([4, 8]),
         "n_groups": draw.choice([1, 2]), "conv_kernel": draw.choice([2, 4]), "use_bias": draw.random() < 0.4,
         "use_conv_bias": draw.random() < 0.6, "layer_norm_epsilon": draw.choice([1e-5, 1e-6]), "chunk_size": 4,

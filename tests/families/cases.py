@@ -211,6 +211,7 @@ def gpt2(draw: Draw, prompt: int) -> Config:
         "attn_pdrop": draw.choice([0.0, 0.1]),
         "layer_norm_epsilon": draw.choice([1e-5, 1e-6]),
         "scale_attn_weights": draw.random() < 0.8,
+        "scale_attn_by_inverse_layer_idx": draw.random() < 0.4,
     }
 
 

@@ -83,10 +83,10 @@ def branches(spec: Spec) -> list[Spec]:
 
 
 def option(kind: str, name: str, change: Callable[[Any], Any]) -> Callable[[Spec], None]:
-    """A change of one option, wherever a block of a kind has it."""
+    """A change of one option, wherever a block of a kind has it or an override gives it."""
 
     def changed(spec: Spec) -> None:
-        for options in blocks(spec, kind):
+        for options in [*blocks(spec, kind), *(override["set"] for override in spec["overrides"])]:
             if options.get(name) is not None:
                 options[name] = change(options[name])
 
