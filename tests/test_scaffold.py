@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from composer.cli import main
 from composer.cli.scaffold import SUMMARIES
 
 from .prove import FULL, cases
@@ -89,13 +88,11 @@ class Stranger:
 
 @pytest.fixture(scope="module", params=TEMPLATES)
 def stranger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stranger:
-    """The environment in which a fresh scaffold is installed."""
-    folder = tmp_path_factory.mktemp("stranger")
-    package = folder / "my-gate"
-    assert 0 == main(["plugins", "new", "my-gate", "--template", request.param, "-o", str(package)])
-    there = Stranger(folder)
-    there.install(build("build_wheel", ROOT, folder))
-    there.install(build("build_wheel", package, folder))
+    """The environment in which a scaffold is written and installed."""
+    there = Stranger(tmp_path_factory.mktemp("stranger"))
+    there.install(build("build_wheel", ROOT, there.folder))
+    assert "my-gate\n" == there.composer("plugins", "new", "my-gate", "--template", request.param)
+    there.install(build("build_wheel", there.folder / "my-gate", there.folder))
     return there
 
 

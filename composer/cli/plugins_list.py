@@ -14,7 +14,7 @@ from composer.cli.verbs import Verb, json_option
 if TYPE_CHECKING:
     from composer.plugins import Catalog, Plugin
 
-TITLES = ("plugin", "distribution", "version", "origin", "kinds", "specs")
+TITLES = ("plugin", "distribution", "version", "origin", "kinds", "ships")
 
 
 class PluginVerb(Verb):
@@ -69,9 +69,10 @@ def print_list(found: Catalog) -> None:
 def cells(plugin: Plugin, found: Catalog) -> tuple[str, ...]:
     """One plugin in a line."""
     kinds = ", ".join(kind if usable(kind, plugin, found) else f"{kind} (unusable)" for kind in plugin.kinds)
-    name = os.path.basename(plugin.name) if plugin.origin == "local" else plugin.name
-    facts = (name, plugin.distribution or "-", plugin.version or "-", plugin.where)
-    return (*facts, "unusable" if plugin.problems else kinds or "-", ", ".join(specs(plugin)) or "-")
+    called = os.path.basename(plugin.name) if plugin.origin == "local" else plugin.name
+    facts = (called, plugin.distribution or "-", plugin.version or "-", plugin.where)
+    shipped = [*names(plugin, "specs"), *(f"family {name}" for name in names(plugin, "families"))]
+    return (*facts, "unusable" if plugin.problems else kinds or "-", ", ".join(shipped) or "-")
 
 
 def usable(kind: str, plugin: Plugin, found: Catalog) -> bool:
@@ -79,9 +80,9 @@ def usable(kind: str, plugin: Plugin, found: Catalog) -> bool:
     return kind in found and found.offers[kind].plugin == plugin.name
 
 
-def specs(plugin: Plugin) -> list[str]:
-    """Names of the specs that come with a plugin."""
-    return sorted(file.stem for folder in plugin.folders for file in folder.glob("specs/*.yaml"))
+def names(plugin: Plugin, what: str) -> list[str]:
+    """Names of the specs or families that come with a plugin."""
+    return sorted(file.stem for folder in plugin.folders for file in folder.glob(f"{what}/*.yaml"))
 
 
 def as_data(found: Catalog) -> dict[str, Any]:
@@ -94,7 +95,8 @@ def as_data(found: Catalog) -> dict[str, Any]:
                 "version": plugin.version,
                 "origin": plugin.origin,
                 "kinds": [kind for kind in plugin.kinds if usable(kind, plugin, found)],
-                "specs": specs(plugin),
+                "specs": names(plugin, "specs"),
+                "families": names(plugin, "families"),
                 "seconds": round(plugin.seconds, 3),
                 "problems": [problem.to_json() for problem in plugin.problems],
             }

@@ -124,36 +124,47 @@ def plain(distribution: str) -> str:
 
 def tested(offers: Iterable[Offer], checks: tuple[str, ...], as_json: bool) -> int:
     """Run the checks on every sample and print what came of them; the exit code."""
-    from composer.describe.kinds import samples_of
     from composer.testing.checks import chosen
 
-    names = chosen(checks or None)
-    found = [(offer, [Tried(*each) for each in samples_of(offer.block)]) for offer in offers]
-    empty = [offer for offer, samples in found if not samples]
+    names, problems = chosen(checks or None), list[Problem]()
+    found = [(offer, samples_of(offer, problems)) for offer in offers]
+    empty = [no_samples(offer) for offer, samples in found if samples == []]
     for offer, samples in found:
-        run(samples, names)
-        if samples and not as_json:
-            output.data("\n".join(report(offer, samples, names)))
-    every = [outcome for _, samples in found for each in samples for outcome in each.outcomes]
+        run(samples or [], names, problems)
+        done = [each for each in samples or () if each.outcomes]
+        if done and not as_json:
+            output.data("\n".join(report(offer, done, names)))
+    every = [outcome for _, samples in found for each in samples or () for outcome in each.outcomes]
     if as_json:
-        output.json_data(
-            {
-                "outcomes": [outcome.to_json() for outcome in every],
-                "without_samples": [offer.block.kind for offer in empty],
-            }
-        )
-    output.tell(no_samples(offer) for offer in empty)
-    return 1 if not all(outcome.good for outcome in every) else 2 if empty else 0
+        told = [problem.to_json() for problem in (*problems, *empty)]
+        output.json_data({"outcomes": [outcome.to_json() for outcome in every], "problems": told})
+    output.tell([*problems, *empty])
+    good = not problems and all(outcome.good for outcome in every)
+    return 1 if not good else 2 if empty else 0
 
 
-def run(samples: list[Tried], names: list[str]) -> None:
-    """Every check on every sample, told as it goes."""
+def samples_of(offer: Offer, problems: list[Problem]) -> list[Tried] | None:
+    """What a kind names to be tried; None, and a problem more, if it fails to."""
+    from composer.describe.kinds import samples_of
+
+    try:
+        return [Tried(*each) for each in samples_of(offer.block)]
+    except PluginError as error:
+        problems += error.problems
+        return None
+
+
+def run(samples: list[Tried], names: list[str], problems: list[Problem]) -> None:
+    """Every check on every sample, told as it goes; a sample that can stand nowhere is a problem more."""
     from composer.describe.kinds import named
     from composer.testing import run_checks
 
     for number, each in enumerate(samples, 1):
         output.talk(f"… {number} of {len(samples)}: {printable(named(each.block))}")
-        each.outcomes = run_checks(each.block, each.site, names)
+        try:
+            each.outcomes = run_checks(each.block, each.site, names)
+        except PluginError as error:
+            problems += error.problems
 
 
 def report(offer: Offer, samples: list[Tried], names: list[str]) -> Iterator[str]:

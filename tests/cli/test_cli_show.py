@@ -124,7 +124,7 @@ def test_plugins(run: Run) -> None:
     lines = [line.split() for line in done.out.splitlines()]
 
     assert 0 == done.code
-    assert ["plugin", "distribution", "version", "origin", "kinds", "specs"] == lines[0]
+    assert ["plugin", "distribution", "version", "origin", "kinds", "ships"] == lines[0]
     ours = ["attention", "mamba2", "mlp"]
     assert [[name, "arch-composer", "installed", name] for name in ours] == [
         [line[0], line[1], *line[3:5]] for line in lines[1:4]

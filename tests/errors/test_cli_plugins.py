@@ -89,7 +89,7 @@ def test_wrong_usage(
     [
         ("boom.py", "RuntimeError: boom [E401]"),
         ("syntax.py", "[E401]"),
-        ("empty.py", "it offers no block and no data [E403]"),
+        ("empty.py", "local plugin {}: it "),
         (
             "clash.py",
             "the kind 'mlp' is offered by 'mlp' of arch-composer and the file {}; none of them is used",
