@@ -226,7 +226,7 @@ def test_wrong_settings_are_noticed(wrong: str) -> None:
             continue
         weights = WRONG[wrong](ours_of(dict(case.reference.named_parameters())))
         out, _ = case.ours(case.calls["once"], case.model(weights))
-        assert relative(out, case.theirs(case.calls["once"])[0]) > 10 * case.tolerance
+        assert relative(out, case.theirs(case.calls["once"])[0]) > 3 * case.tolerance
 
 
 @each_case
@@ -234,4 +234,4 @@ def test_a_forgotten_state_is_noticed(case: Case) -> None:
     """Tokens that do not continue the ones before them return something else."""
     half = case.sizes["tokens"] // 2
     out, _ = case.ours([case.sizes["tokens"] - half], x=case.x[:, half:])
-    assert relative(out, case.theirs(case.calls["once"])[0][:, half:]) > 10 * case.tolerance
+    assert relative(out, case.theirs(case.calls["once"])[0][:, half:]) > 3 * case.tolerance
