@@ -21,21 +21,39 @@ def check_host(source: Source) -> None:
     ]
     if not asked:
         return
+    try:
+        running = version(HOST)
+        unmet = next((found for text in asked if (found := missed(text, running)) is not None), None)
+    except PackageNotFoundError:
+        return  # a checkout that is not installed
+    if unmet is not None:
+        message = f"its version {source.version} asks for {HOST}{unmet}, and {running} is running"
+        hint = f"install {HOST}{unmet}, or another version of {source.distribution}"
+        raise refused(source, "E418", message, hint)
+
+
+def missed(asked: str, running: str) -> str | None:
+    """The versions that a requirement asks for, if the running one is not among them."""
+    plain = re.fullmatch(r"[\w.-]+ *>= *(\d+(?:\.\d+)*)", asked)
+    if plain and re.fullmatch(r"\d+(\.\d+)*", running) and release(running) >= release(plain[1]):
+        return None  # what nearly all say; to import the library below takes longer than a plugin does
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
-        running = version(HOST)
-        wanted = [Requirement(text) for text in asked]
-    except (PackageNotFoundError, InvalidRequirement):
-        return  # a checkout that is not installed; a sentence that pip will complain about
-    for each in wanted:
-        applies = each.marker is None or each.marker.evaluate({"extra": ""})
-        if applies and not each.specifier.contains(running, prereleases=True):
-            message = (
-                f"its version {source.version} asks for {HOST}{each.specifier}, and {running} is running"
-            )
-            hint = f"install {HOST}{each.specifier}, or another version of {source.distribution}"
-            raise refused(source, "E418", message, hint)
+        wanted = Requirement(asked)
+    except InvalidRequirement:
+        return None  # it could not have been installed so
+    applies = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+    return (
+        str(wanted.specifier)
+        if applies and not wanted.specifier.contains(running, prereleases=True)
+        else None
+    )
+
+
+def release(text: str) -> tuple[int, ...]:
+    """The numbers of a plain version."""
+    return tuple(map(int, text.split(".")))
 
 
 def check_block_class(source: Source, block: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import composer
 from composer import plugins
+from composer.plugins.checks import missed
 
 from .installing import GOOD, SPEC, Site, site_in
 
@@ -87,3 +88,17 @@ def test_the_host_without_one_of_ours(site: Site, name: str) -> None:
         assert composer.resolve(composer.read_spec(others[name])).parameter_count
         with pytest.raises(composer.ComposerError, match=f"the plugin '{name}' is installed and left out"):
             composer.resolve(composer.read_spec(needs[name]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "running", "unmet"),
+    [("arch-composer>=0.1", "0.1.0", None), ("arch_composer >= 0.1.0", "0.1", None),
+     ("arch-composer>=0.2", "0.1.0", ">=0.2"), ("arch-composer>=0.10", "0.9", ">=0.10"),
+     ("arch-composer<1,>=0.1", "0.1.0", None), ("arch-composer~=1.4", "2.0", "~=1.4"),
+     ("arch-composer>=0.2", "0.2.0.dev3", ">=0.2"), ("arch-composer>=0.1", "0.2.0.dev3", None),
+     ("arch-composer", "0.1", None), ("arch-composer>=9; extra == 'test'", "0.1", None),
+     ("arch-composer>=9; python_version > '3'", "0.1", ">=9"), ("arch-composer ?", "0.1", None)],
+)  # fmt: skip
+def test_versions_of_the_host(asked: str, running: str, unmet: str | None) -> None:
+    """As installers read them."""
+    assert unmet == missed(asked, running)
