@@ -20,3 +20,4 @@ docs:
 	$(PYTHON) docs/make_models.py
 	$(PYTHON) docs/make_families.py
 	$(PYTHON) docs/make_config_fields.py
+	$(PYTHON) docs/make_contract.py
