@@ -201,9 +201,8 @@ def signature(function: Any) -> str:
     parts: list[str] = []
     for each in kept:
         note = "" if each.annotation is each.empty else f": {plain(each.annotation)}"
-        default = (
-            "" if each.default is each.empty else f" = {each.default!r}" if note else f"={each.default!r}"
-        )
+        value = "…" if inspect.isfunction(each.default) else repr(each.default)
+        default = "" if each.default is each.empty else f" = {value}" if note else f"={value}"
         star = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
         if each.kind is each.KEYWORD_ONLY and not any(part.startswith("*") for part in parts):
             parts.append("*")
