@@ -142,6 +142,7 @@ def as_data(kind: str, offer: Offer, samples: list[Sample]) -> dict[str, Any]:
     """The kind for a program; options as a JSON Schema."""
     from composer.describe.kinds import about
     from composer.describe.schema import tidy
+    from composer.plugins.calling import schema
 
     return {
         "kind": kind,
@@ -152,6 +153,6 @@ def as_data(kind: str, offer: Offer, samples: list[Sample]) -> dict[str, Any]:
         "source": source_of(offer.block),
         "api": offer.block.api,
         "about": about(offer.block),
-        "options": tidy(offer.block.model_json_schema()),
+        "options": tidy(schema(offer.block)),
         "samples": [sample.to_json() for sample in samples],
     }

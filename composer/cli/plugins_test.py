@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from composer.testing import Outcome
 
 WORDS = {"passed": "ok", "failed": "FAILS", "expected": "expected", "unexpected": "FAILS"}
+PATIENCE = 180.0
+"""Seconds that a check may take where the environment says nothing; compiling takes most."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Tried:
-    """One sample and what came of each check."""
+    """One sample and what came of each check, by its name."""
 
     block: Block
     site: Site
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
 
 
 @click.command(
@@ -134,7 +136,7 @@ def tested(offers: Iterable[Offer], checks: tuple[str, ...], as_json: bool) -> i
         done = [each for each in samples or () if each.outcomes]
         if done and not as_json:
             output.data("\n".join(report(offer, done, names)))
-    every = [outcome for _, samples in found for each in samples or () for outcome in each.outcomes]
+    every = [outcome for _, samples in found for each in samples or () for outcome in each.outcomes.values()]
     if as_json:
         told = [problem.to_json() for problem in (*problems, *empty)]
         output.json_data({"outcomes": [outcome.to_json() for outcome in every], "problems": told})
@@ -155,16 +157,28 @@ def samples_of(offer: Offer, problems: list[Problem]) -> list[Tried] | None:
 
 
 def run(samples: list[Tried], names: list[str], problems: list[Problem]) -> None:
-    """Every check on every sample, told as it goes; a sample that can stand nowhere is a problem more."""
+    """Every check on every sample, told as it goes; what keeps a sample from being tried is a problem more."""
     from composer.describe.kinds import named
-    from composer.testing import run_checks
 
     for number, each in enumerate(samples, 1):
         output.talk(f"… {number} of {len(samples)}: {printable(named(each.block))}")
         try:
-            each.outcomes = run_checks(each.block, each.site, names)
+            for name in names:
+                each.outcomes[name] = checked(each, name)
         except PluginError as error:
             problems += error.problems
+
+
+def checked(each: Tried, name: str) -> Outcome:
+    """What came of one check.  Raises PluginError where the sample cannot stand, or the check does not end."""
+    from composer.plugins.gathering import called
+    from composer.plugins.holding import held
+    from composer.plugins.timing import allowed
+    from composer.testing import run_checks
+
+    with held(called(type(each.block)), f"the check {name!r}", allowed(PATIENCE), passes=(PluginError,)):
+        (outcome,) = run_checks(each.block, each.site, [name])
+    return outcome
 
 
 def report(offer: Offer, samples: list[Tried], names: list[str]) -> Iterator[str]:
@@ -179,16 +193,21 @@ def report(offer: Offer, samples: list[Tried], names: list[str]) -> Iterator[str
         place = place or f"reads {each.site.reads}, writes {each.site.writes}"
         yield f"  {number}  {printable(named(each.block))}, {place}"
     titles = ("check", *map(str, range(1, len(samples) + 1)))
-    rows = ((name, *(WORDS[each.outcomes[row].result] for each in samples)) for row, name in enumerate(names))
+    rows = ((name, *(word(each, name) for each in samples)) for name in names)
     yield ""
     yield from table(titles, "<" * len(titles), rows)
     yield ""
     yield from failures(samples)
 
 
+def word(each: Tried, name: str) -> str:
+    """What came of a check, in a cell."""
+    return WORDS[each.outcomes[name].result] if name in each.outcomes else "-"
+
+
 def failures(samples: list[Tried]) -> Iterator[str]:
     """Each failure with its smallest case and what to do, and the sums."""
-    bad = [(each, outcome) for each in samples for outcome in each.outcomes if not outcome.good]
+    bad = [(each, outcome) for each in samples for outcome in each.outcomes.values() if not outcome.good]
     for each, outcome in told(bad):
         number = samples.index(each) + 1
         yield f"sample {number} fails {outcome.check}: {printable(outcome.message)}"
@@ -198,7 +217,7 @@ def failures(samples: list[Tried]) -> Iterator[str]:
             yield f"   hint: {printable(outcome.hint)}"
         yield ""
     total = sum(len(each.outcomes) for each in samples)
-    seconds = sum(outcome.seconds for each in samples for outcome in each.outcomes)
+    seconds = sum(outcome.seconds for each in samples for outcome in each.outcomes.values())
     yield f"{total - len(bad)} of {total} checks passed, {len(bad)} failed, in {seconds:.1f} s"
 
 

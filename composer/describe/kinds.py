@@ -9,6 +9,7 @@ from typing import Any
 from ..block import Block, Declared, Site
 from ..errors import printable
 from ..plugins.calling import declared, flops, settled
+from ..plugins.calling import schema as schema_of
 from ..plugins.gathering import called
 from ..plugins.holding import held
 from ..plugins.timing import FUNCTION, allowed
@@ -35,7 +36,7 @@ class Option:
 
 def options_of(block: type[Block]) -> list[Option]:
     """Every option of a kind, in the order in which it declares them."""
-    schema = block.model_json_schema()
+    schema = schema_of(block)
     needed, found = set(schema.get("required", ())), schema.get("properties", {})
     return [
         Option(

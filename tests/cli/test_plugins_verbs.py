@@ -167,6 +167,35 @@ def test_a_block_that_does_not(run: Run) -> None:
     assert ["failed", "failed"] == [outcome["result"] for outcome in data["outcomes"]]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (
+            "return self.out(x, at)[0]",
+            "import time; time.sleep(60)",
+            "the check 'shape' took longer than 0.5 seconds",
+        ),
+        (
+            "return [cls(), cls(bias=True)]",
+            "return 1 / 0",
+            "samples() of kind 'own' failed: ZeroDivisionError",
+        ),
+        ("return [cls(), cls(bias=True)]", "return [3]", "is no block at a site"),
+    ],
+)
+def test_a_block_that_cannot_be_tried(
+    before: str, after: str, says: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hangs or raises where nothing catches it is named, and ends the verb with 1."""
+    monkeypatch.setenv("COMPOSER_PLUGIN_TIMEOUT", "0.5")
+    Path("bad.py").write_text(OWN.replace(before, after), encoding="utf-8")
+    done = run("plugins", "test", "bad.py", "--check", "shape")
+
+    assert 1 == done.code
+    assert f"local plugin {Path('bad.py').absolute()}: " in done.err
+    assert says in done.err
+
+
 def test_what_can_be_tested(run: Run) -> None:
     """A kind, a plugin, a distribution however it is spelled: what it stands for."""
     one = json.loads(run("plugins", "test", "mlp", "--check", "options", "--json").out)["outcomes"]
