@@ -117,6 +117,7 @@ def test_a_scaffold_lives(stranger: Stranger) -> None:
     assert "# my-gate-tiny" in there.run("-c", PAGE)
     assert " 0 failed" in there.composer("plugins", "test", "my-gate", *KIT)
     quick = ["--steps", "3", "--batch-size", "2", "--context", "32"]
+    there.composer("fmt", "--check", "my-gate/src/my_gate/specs/my-gate-tiny.yaml")
     there.composer("train", "my-gate-tiny", "--text", "text", "--out", "run", *quick)
     assert there.composer("generate", "run/checkpoint", "class", "--max-new-tokens", "5").strip()
     assert "True" == there.run("-c", AGAIN).strip()

@@ -57,7 +57,7 @@ class Tried:
 def verb(what: str, checks: tuple[str, ...], as_json: bool) -> int:
     """Hold a plugin to the contract of blocks.
 
-    WHAT is a Python file, or the name of a kind, of a plugin or of an installed distribution. Each of its blocks names
+    WHAT is a Python file, or the name of a kind, of a plugin, or of an installed package. Each of its blocks names
     samples, small options to be tried; every check is run on every sample. Where one fails, the smallest case that
     was found to fail is shown, and what the block has to do. Exit code 1 if one fails; 2 if there is nothing to try.
     """
@@ -97,7 +97,7 @@ def of_name(what: str) -> list[Offer]:
     offers = [
         offer
         for kind, offer in found.offers.items()
-        if what in (kind, offer.plugin) or plain(what) == plain(offer.distribution)
+        if what in (kind, offer.plugin, package_of(offer)) or plain(what) == plain(offer.distribution)
     ]
     if offers:
         return offers
@@ -108,6 +108,11 @@ def of_name(what: str) -> list[Offer]:
     if problems:
         raise PluginError(*problems)
     fail(UsageError, "E917", f"no kind, plugin or distribution is called {what!r}", hint=nearest(what, found))
+
+
+def package_of(offer: Offer) -> str:
+    """The package that a block is imported from."""
+    return offer.block.__module__.partition(".")[0]
 
 
 def nearest(what: str, found: Catalog) -> str:

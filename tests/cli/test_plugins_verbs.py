@@ -197,8 +197,8 @@ def test_a_block_that_cannot_be_tried(
 
 
 def test_what_can_be_tested(run: Run) -> None:
-    """A kind, a plugin, a distribution however it is spelled: what it stands for."""
-    one = json.loads(run("plugins", "test", "mlp", "--check", "options", "--json").out)["outcomes"]
+    """A kind, a plugin, a package, a distribution however it is spelled: what it stands for."""
+    one = json.loads(run("plugins", "test", "composer_mlp", "--check", "options", "--json").out)["outcomes"]
     every = json.loads(run("plugins", "test", "Arch.Composer", "--check", "options", "--json").out)[
         "outcomes"
     ]
