@@ -45,7 +45,7 @@ class GatedDeltaModule(Mixer):
         o, step, state = self.o, at.step, at.state()
         rule = delta.recur if step.attention == "reference" else delta.scan
         work = torch.promote_types(qkv.dtype, torch.float32)
-        full = torch.cat([state["conv"].mT.to(work), qkv.to(work)], 1)
+        full = torch.cat([state["conv"].to(work), qkv.to(work)], 1)
         mixed = self.act(short.convolve(full, self.conv.to(work), step))
         q, k, v = mixed.split_with_sizes([o.keys, o.keys, o.values], -1)
         log_decay, rate = self._rates(a.to(work), b.to(work), step)

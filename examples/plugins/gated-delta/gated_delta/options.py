@@ -94,7 +94,7 @@ class GatedDelta(Block):
             slot=Slot(
                 kind="recurrent",
                 tensors={
-                    "conv": (self.channels, self.conv_kernel - 1),
+                    "conv": (self.conv_kernel - 1, self.channels),
                     "memory": (heads, self.key_head_dim, self.value_head_dim),
                 },
             ),

@@ -143,7 +143,7 @@ class Pair:
         with torch.no_grad():
             outs = [self.theirs(part, cache_params=cache) for part in self.x.split(list(sizes), 1)]
         conv = cache.get_conv_state(0, state_idx=0)[..., 1 - self.case.kernel :]
-        return torch.cat(outs, 1), {"conv": conv, "memory": cache.get_recurrent_state(0, state_idx=0)}
+        return torch.cat(outs, 1), {"conv": conv.mT, "memory": cache.get_recurrent_state(0, state_idx=0)}
 
     @cached_property
     def tolerance(self) -> float:

@@ -28,7 +28,7 @@ class RGLRUModule(Mixer):
         super().__init__()
         width, heads = options.width or 0, options.num_heads
         gate = (heads, width // heads, width // heads)
-        self.heads, self.before = heads, options.conv_kernel - 1
+        self.before = options.conv_kernel - 1
         self.decay = nn.Parameter(torch.empty(width))
         self.conv = nn.Parameter(torch.empty(width, options.conv_kernel))
         self.input_gate, self.decay_gate = nn.Parameter(torch.empty(gate)), nn.Parameter(torch.empty(gate))
@@ -43,7 +43,7 @@ class RGLRUModule(Mixer):
         x, y = self.into(x, at)
         state, work = at.state(), torch.promote_types(x.dtype, torch.float32)
         with short.exactly(x.device):
-            full = torch.cat([state["conv"].mT.to(work), x.to(work)], 1)
+            full = torch.cat([state["conv"].to(work), x.to(work)], 1)
             mixed = short.convolve(full, self.conv.to(work), self.conv_bias.to(work), at.step)
             decay, written = self._gated(mixed, x.dtype, at.step)
             slow = at.step.attention == "reference"
@@ -57,23 +57,29 @@ class RGLRUModule(Mixer):
 
         The first token of a sequence finds no memory and is written in full; pads leave it as it is.
         """
-        opened = self._gate(x.to(dtype), self.decay_gate, self.decay_gate_bias).to(x.dtype)
-        logs = -SHARPNESS * F.softplus(self.decay.to(x.dtype)) * opened
+        opened, taken = self._gates(x, dtype)
+        logs = F.softplus(self.decay.to(x.dtype)) * -SHARPNESS * opened
         share = recurrence.root(-torch.expm1(2 * logs))
         decay, first, real = logs.exp(), begins(step), step.valid
         if first is not None:
             share = share.masked_fill(first[..., None], 1)
             decay = decay.masked_fill(first[..., None], 0)
-        written = x * self._gate(x.to(dtype), self.input_gate, self.input_gate_bias).to(x.dtype) * share
+        written = x * taken * share
         if real is not None:
             decay, written = decay.masked_fill(~real[..., None], 1), written * real[..., None]
         return decay, written
 
-    def _gate(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """(B, T, W) between 0 and 1, each block of channels from itself."""
-        blocks = x.view(-1, self.heads, weight.shape[1]).transpose(0, 1)
-        mixed = torch.baddbmm(bias.view(self.heads, 1, -1), blocks, weight)
-        return mixed.transpose(0, 1).reshape(x.shape).sigmoid()
+    def _gates(self, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """(B, T, W) each, between 0 and 1: every block of channels from itself, multiplied in the model's dtype."""
+        blocks = x.to(dtype).view(-1, *self.decay_gate.shape[:2]).transpose(0, 1)
+        opened, taken = (
+            torch.baddbmm(bias.view(len(weight), 1, -1), blocks, weight).transpose(0, 1).reshape(x.shape)
+            for weight, bias in (
+                (self.decay_gate, self.decay_gate_bias),
+                (self.input_gate, self.input_gate_bias),
+            )
+        )
+        return opened.to(x.dtype).sigmoid(), taken.to(x.dtype).sigmoid()
 
 
 def begins(step: Step) -> Tensor | None:

@@ -78,7 +78,7 @@ class RGLRU(Block):
                 ),
                 "out": Linears(reads=width, parts={"o": site.writes}, bias=True, axes=("hidden", "channels")),
             },
-            slot=Slot(kind="recurrent", tensors={"conv": (width, self.conv_kernel - 1), "memory": (width,)}),
+            slot=Slot(kind="recurrent", tensors={"conv": (self.conv_kernel - 1, width), "memory": (width,)}),
         )
 
     def flops(self, site: Site, context: int) -> int:

@@ -44,10 +44,14 @@ def recur(decay: Tensor, written: Tensor, memory: Tensor) -> tuple[Tensor, Tenso
 
 
 def scan(decay: Tensor, written: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-    """The same in about 2 sqrt(t) steps: all chunks side by side as if nothing entered them, then what does."""
+    """The same in about 2 sqrt(t) steps: all chunks side by side as if nothing entered them, then what does.
+
+    A single token without gradients is written into `memory` itself.
+    """
     rows, tokens, width = written.shape
     if tokens == 1:
-        memory = torch.addcmul(written[:, 0], decay[:, 0], memory)
+        into = None if torch.is_grad_enabled() else memory
+        memory = torch.addcmul(written[:, 0], decay[:, 0], memory, out=into)
         return memory[:, None], memory
     length = max(2, round(tokens**0.5))
     missing = -tokens % length

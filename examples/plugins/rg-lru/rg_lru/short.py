@@ -48,11 +48,11 @@ def same(step: Step, kernel: int) -> Tensor | None:
 
 
 def newest(full: Tensor, size: int, step: Step) -> Tensor:
-    """The last `size` values of each row that are real: (B, size + T, C) to (B, C, size)."""
+    """The last `size` values of each row that are real: (B, size + T, C) to (B, size, C)."""
     if step.valid is None:
-        return full[:, full.shape[1] - size :].mT
+        return full[:, full.shape[1] - size :]
     index = step.tensor(step.counts)[:, None] + torch.arange(size, device=full.device)
-    return full.gather(1, index[..., None].expand(-1, -1, full.shape[2])).mT
+    return full.gather(1, index[..., None].expand(-1, -1, full.shape[2]))
 
 
 def exactly(device: torch.device) -> AbstractContextManager[object]:

@@ -145,7 +145,7 @@ class Pair:
                 theirs(part.to(dtype), positions(start, part.shape[1]), None)[0]
                 for start, part in zip(starts, self.x.split(list(sizes), 1), strict=True)
             ]
-        memory = {"conv": theirs.conv1d_state, "memory": theirs.rg_lru.recurrent_states}
+        memory = {"conv": theirs.conv1d_state.mT, "memory": theirs.rg_lru.recurrent_states}
         return torch.cat(outs, 1), memory
 
     @cached_property
