@@ -14,6 +14,7 @@ from . import kernels  # noqa: F401  # registers them
 from .attend import kernel
 from .device import usable_device, usable_dtype
 from .draws import draw
+from .faults import building
 from .model import Model
 from .promised import check_promises
 
@@ -60,7 +61,7 @@ def outline(plan: Plan, dtype: torch.dtype) -> Model:
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), building():
             model = Model(plan)
     finally:
         torch.set_default_dtype(before)

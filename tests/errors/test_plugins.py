@@ -335,3 +335,16 @@ def test_a_fault_that_nobody_expected(site: Site) -> None:
         hint=REPORT,
     ) == blamed(caught.value)
     assert blamed(ValueError("mine")) is None
+
+
+def test_a_block_that_cannot_be_built(site: Site) -> None:
+    """The block, what was asked of it, and where it would stand."""
+    site.install("odd", GOOD + "Echo.build = lambda self, site: 1 // 0\n")
+    message = (
+        "plugin 'odd' of odd: build() of kind 'echo' for 'e' in layer 0 failed: "
+        "ZeroDivisionError: integer division or modulo by zero"
+    )
+
+    with pytest.raises(PluginError) as caught:
+        composer.build(composer.resolve(composer.read_spec(SPEC)), device="meta")
+    assert [Problem("E424", message, hint=REPORT)] == [*caught.value.problems]

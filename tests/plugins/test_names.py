@@ -59,7 +59,7 @@ def leaves(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def spoiled(data: Any) -> Iterator[Any]:
-    """The data with one scalar that looks like code, every other scalar in turn; every text at every scalar when proving."""
+    """The data with one scalar that looks like code: every other scalar in turn, and all with all when proving."""
     for number, path in enumerate([*leaves(data)][:: 1 if prove.FULL else 2]):
         for turn in range(len(EVIL) if prove.FULL else 1):
             yield changed(data, path, EVIL[(number + turn) % len(EVIL)])
