@@ -9,7 +9,8 @@ from .cache import HybridCache
 from .functional import layer_norm, rms_norm
 from .layer import At, Mixer
 from .linears import LinearGroup
-from .model import Model, ModelOutput
+from .model import Model
+from .output import ModelOutput
 from .rope import rotate
 from .slots import Keys
 from .stacked import stacked

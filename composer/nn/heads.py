@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from composer.plan import HeadKind, Plan
 
+from .functional import linear
 from .linears import Packable, folded
 from .packed import pack
 from .rows import Call, spread
@@ -40,7 +41,7 @@ class Head(Packable):
     def forward(self, stream: Tensor, table: Tensor) -> Tensor:
         stream = folded(stream)
         product = self.product((self.matrix(table), self.bias))
-        logits = F.linear(stream, self.matrix(table), self.bias) if product is None else product(stream)
+        logits = linear(stream, self.matrix(table), self.bias) if product is None else product(stream)
         return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
     def matrix(self, table: Tensor) -> Tensor:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from composer.block import Linears
 
+from .functional import linear
 from .packed import Product, pack
 from .stacked import beside, stacked
 
@@ -53,12 +54,16 @@ class Packable(nn.Module):
         self._product = None if mode else self._product
         return super().train(mode)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+    def _forget(self) -> None:
+        """Leave what was derived from the parameters."""
         self._product = None
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        self._forget()
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it bare
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._product = None
+        self._forget()
         super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -73,20 +78,30 @@ class Leaf(nn.Linear):
 
 
 def bare(part: nn.Module) -> bool:
-    """Whether a part is as it was built, and no hook waits for its call."""
-    return type(part) is Leaf and not (part._forward_hooks or part._forward_pre_hooks)
+    """Whether a call of a part is its product and nothing else: it is as it was built, and nobody listens."""
+    return (
+        type(part) is Leaf
+        and not (part._forward_hooks or part._forward_pre_hooks)
+        and not (part._backward_hooks or part._backward_pre_hooks)
+        and "forward" not in part.__dict__
+    )
 
 
 def folded(x: Tensor) -> Tensor:
-    """x (..., reads) with the strides of a whole tensor.
+    """x (B, T, reads) as torch's product takes it without a copy of the weight.
 
-    Some tokens of one long row are contiguous too, but not to torch's product: it would copy the weight.
+    Some tokens of a longer row are contiguous too, but their strides are not those of a whole tensor.
     """
+    if x.dim() != 3 or x.stride(0) == x.shape[1] * x.stride(1):
+        return x
     return x.reshape(-1, x.shape[-1]).view(x.shape)
 
 
 class LinearGroup(Packable):
     """The parts of a `Linears`, each an `nn.Linear` under its own name."""
+
+    _lay: tuple[Any, ...] = ()  # where the weights lay when they were last looked at
+    _whole: Tensor | None = None  # a view of all of them, where they lay one below the other
 
     def __init__(self, linears: Linears) -> None:
         super().__init__()
@@ -105,14 +120,33 @@ class LinearGroup(Packable):
         return outs
 
     def _plain(self, x: Tensor) -> tuple[Tensor, ...]:
-        """One product where the parts lie one below the other and nobody listens to a single one of them."""
-        parts = list(self.children())
-        if len(parts) > 1 and not torch.is_grad_enabled() and all(map(bare, parts)):
-            whole = beside([part.weight for part in parts if isinstance(part, Leaf)])
-            if whole is not None:
-                biases = [part.bias for part in parts if isinstance(part, Leaf) and part.bias is not None]
-                return F.linear(x, whole, stacked(biases) if biases else None).split(self.widths, dim=-1)
-        return tuple(part(x) for part in parts)
+        """One product where the parts lie one below the other, and calls only where somebody may listen."""
+        parts = [part for part in self._modules.values() if part is not None]
+        if torch.is_grad_enabled() or _has_any_global_hook() or not all(map(bare, parts)):
+            return tuple(part(x) for part in parts)
+        leaves: list[dict[str, Any]] = [part._parameters for part in parts]  # torch's own lookup is slow
+        whole = self._together(leaves) if len(leaves) > 1 else None
+        if whole is None:
+            return tuple(linear(x, leaf["weight"], leaf["bias"]) for leaf in leaves)
+        biases = [leaf["bias"] for leaf in leaves if leaf["bias"] is not None]
+        return linear(x, whole, stacked(biases) if biases else None).split(self.widths, dim=-1)
+
+    def _together(self, leaves: list[dict[str, Any]]) -> Tensor | None:
+        """All weights as one view, made again when one has moved; weights that lay apart are not asked again."""
+        if torch.compiler.is_compiling() or (self._lay and self._whole is None):
+            return None
+        weights = [leaf["weight"] for leaf in leaves]
+        lay = tuple(weight.data_ptr() for weight in weights)
+        if lay != self._lay:
+            self._lay, self._whole = lay, beside(weights)
+        return self._whole
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._lay, self._whole = (), None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_lay": (), "_whole": None}
 
     def sources(self) -> Iterator[Tensor | None]:
         """The weight and the bias of every part, None for what is not there."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from math import prod
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -103,6 +105,13 @@ class Memory:
         """Everything on another device."""
         with torch.inference_mode(False):
             return {name: tensor.to(device) for name, tensor in self.tensors.items()}
+
+
+def blank_tensor(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros; on a CPU the system clears pages when they are first touched, and what is never used costs nothing."""
+    if device.type != "cpu" or 0 in shape:
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
 
 
 def _place(fresh: Contents, part: Contents, first: int) -> int:

@@ -6,7 +6,6 @@ B batch, T tokens, D width of the stream, E width of the token table, V vocabula
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -22,6 +21,7 @@ from .heads import Head, Scores, head_of, scores_of
 from .layer import Layer, NormModule, Slots, real, shared_module
 from .linears import Leaf, LinearGroup
 from .losses import causal_loss, problem_of, sequence_loss, span_loss, token_loss
+from .output import Loading, ModelOutput
 from .ragged import parts
 from .resize import resize, rows_wanted
 from .rows import Call, Given, read_call
@@ -29,37 +29,6 @@ from .step import Step
 
 if TYPE_CHECKING:
     from composer.text import Tokenizer
-
-
-@dataclass(frozen=True)
-class Loading:
-    """What a checkpoint had and the model not, and the other way round.
-
-    `new` are parameters that were drawn as the spec says, `unused` tensors of the checkpoint.
-    """
-
-    new: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-
-
-@dataclass
-class ModelOutput:
-    """What a call returns; what was not asked for is None.
-
-    logits (B, kept, V), last_hidden_state (B, T, E) as the head reads it, hidden_states L + 1 of (B, T, D):
-    what each layer reads, then the last hidden state; attentions (B, H, T, S) a layer that has any, S being T,
-    or what is remembered where a cache is continued.  Logits of classes are (B, N) for whole rows and (B, T, N)
-    for tokens; start_logits and end_logits (B, T) are those of answers.
-    """
-
-    logits: Tensor | None = None
-    loss: Tensor | None = None
-    past_key_values: HybridCache | None = None
-    last_hidden_state: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
-    start_logits: Tensor | None = None
-    end_logits: Tensor | None = None
 
 
 class Model(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from composer.block import Slot
 
-from .memory import Memory
+from .memory import Memory, blank_tensor
 from .progress import Progress
 from .step import Step
 
@@ -114,7 +114,7 @@ class KeyValues(Memory):
     def _zeros(self, rows: int, room: int) -> dict[str, Tensor]:
         with torch.inference_mode(False):  # a cache that is made in that mode may be used outside it
             return {
-                name: torch.zeros(rows, shape[0], room, *shape[1:], dtype=self.dtype, device=self.device)
+                name: blank_tensor((rows, shape[0], room, *shape[1:]), self.dtype, self.device)
                 for name, shape in self.slot.tensors.items()
             }
 
@@ -146,11 +146,13 @@ class KeyValues(Memory):
                 buffer[:, :, step.start : end] = value
         else:
             self._scatter(step, values)
-        if all(start == 0 for start in step.starts):
-            return own_keys(step, values)
         held = tuple(buffer[:, :, :end] for buffer in self._buffers())
-        if step.start is not None:
+        if (
+            step.start is not None
+        ):  # also of a first call: kernels read the buffer faster than the projections
             return ordered(step, held, 0)
+        if not any(step.starts):
+            return own_keys(step, values)
         return Keys(held, ("held", end), lambda: held_positions(step, end))
 
     def _put_ring(self, step: Step, values: tuple[Tensor, ...], end: int, window: int) -> Keys:
@@ -167,7 +169,7 @@ class KeyValues(Memory):
 
     def _joined(self, step: Step, values: tuple[Tensor, ...]) -> Keys:
         """A chunk longer than the slack: what the ring still offers, in order, followed by the chunk."""
-        if all(start == 0 for start in step.starts):
+        if not any(step.starts):
             return own_keys(step, values)
         room = self.capacity
         if step.start is None:

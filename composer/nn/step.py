@@ -6,6 +6,7 @@ B batch, T tokens in this call (rows right-padded), D width, S tokens looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from operator import add
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 from composer.errors import CacheError, fail
 from composer.nn.rope import tables
 from composer.options import Rope
+
+_NOT_YET = object()
 
 
 class Step:
@@ -45,6 +48,8 @@ class Step:
         even = all(count == self.width for count in counts) and all(start == starts[0] for start in starts)
         self.start: int | None = starts[0] if even else None
         """The start of every row when all rows are alike and full, else None."""
+        self.ends = max(map(add, starts, counts), default=0)
+        """Tokens of the longest row behind this call."""
         self._made: dict[Hashable, Any] = {}
 
     def part(self, rows: range) -> Step:
@@ -71,14 +76,10 @@ class Step:
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` returns, computed at its first use in this call."""
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
-
-    @property
-    def ends(self) -> int:
-        """Tokens of the longest row behind this call."""
-        return max(start + count for start, count in zip(self.starts, self.counts, strict=True))
+        made = self._made.get(key, _NOT_YET)
+        if made is _NOT_YET:
+            made = self._made[key] = make()
+        return made
 
     @property
     def device(self) -> torch.device:

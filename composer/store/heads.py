@@ -13,7 +13,8 @@ from ..layout.match import of_head
 from ..layout.names import folded
 from ..layout.rows import WeightMap
 from ..nn.build import draw_parameters
-from ..nn.model import Loading, Model
+from ..nn.model import Model
+from ..nn.output import Loading
 from ..plan import Plan
 from .checkpoint import Checkpoint
 

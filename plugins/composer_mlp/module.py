@@ -26,8 +26,9 @@ class MLPModule(Mixer):
         super().__init__()
         self.act = activation(options.hidden_act)
         self.group = "gate_up" if options.gated else "up"
-        for name, linears in options.declares(site).linears.items():
-            self.add_module(name, LinearGroup(linears))
+        linears = options.declares(site).linears
+        self.add_module(self.group, LinearGroup(linears[self.group]))
+        self.down = LinearGroup(linears["down"])
 
     def forward(self, x: Tensor, at: At) -> Tensor:
         if torch.is_grad_enabled() or x.shape[0] * x.shape[1] <= MOST:
@@ -35,8 +36,8 @@ class MLPModule(Mixer):
         return torch.cat([self._part(part, at) for part in x.split(max(1, MOST // len(x)), 1)], 1)
 
     def _part(self, x: Tensor, at: At) -> Tensor:
-        first, *rest = self.get_submodule(self.group)(x, at)  # (B, T, F) each
+        first, *rest = getattr(self, self.group)(x, at)  # (B, T, F) each
         y = self.act(first)
         for up in rest:
-            y = y * up
-        return self.get_submodule("down")(y, at)[0]
+            y = y * up if torch.is_grad_enabled() else y.mul_(up)
+        return self.down(y, at)[0]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from composer.block import Linears
+from composer.nn.functional import linear
 from composer.nn.layer import At
 from composer.nn.linears import LinearGroup
 from composer.nn.stacked import beside, stacked
@@ -83,3 +84,31 @@ def test_beside() -> None:
         assert beside(parts) is None
         assert torch.equal(torch.cat(parts), stacked(parts))
     assert beside([rows[:, :1], rows[:, 1:]]) is None
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", [(1, 1, 2048), (1, 2048)])
+def test_a_lone_row(shape: tuple[int, ...]) -> None:
+    """A long bfloat16 row by itself returns what it returns beside others, in its own shape."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(2)).bfloat16()
+    weight, bias = torch.randn(2, 7, 2048, generator=torch.Generator().manual_seed(3)).bfloat16().unbind()
+    expected = x.double() @ weight.double().T + bias[:, 0].double()
+
+    out = linear(x, weight, bias[:, 0])
+    assert (*shape[:-1], 7) == tuple(out.shape)
+    assert torch.allclose(expected, out.double(), rtol=2**-7, atol=0.5)
+
+
+@torch.no_grad()
+def test_one_that_takes_over_its_call_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part whose forward was replaced, as some libraries do, or that any hook of torch listens to."""
+    made = group(True)
+    monkeypatch.setattr(made.get_submodule("b"), "forward", lambda x: x[..., :1] * 0 + 5)
+    assert torch.equal(made(X, AT)[1], torch.full((2, 3, 1), 5.0))
+    heard: list[str] = []
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, *_: heard.append(type(module).__name__)
+    )
+    made(X, AT)
+    handle.remove()
+    assert 3 == heard.count("Leaf")
