@@ -18,8 +18,9 @@ from .data import clashes
 from .foreign import foreign_composer
 from .limiting import LIMIT, Limits, limits
 from .loading import Loaded, load
+from .local import LocalFile
 from .offers import Catalog, Offer, Plugin
-from .sources import LocalFile, Source, given_sources, installed_sources
+from .sources import Source, given_sources, installed_sources, local_source
 from .timing import IMPORT, allowed
 
 # Whose a block or a module is: an error is told of a plugin also where no catalog is at hand.
@@ -47,7 +48,7 @@ def installed(within: Limits) -> Catalog:
     allowed(IMPORT)  # a limit that is none is told once, not by every plugin
     known = installed_sources()
     wanted = [source for source in known if within.only is None or source.name in within.only]
-    found = gather([*wanted, *(file.source for file in within.files if file.stamp)])
+    found = gather([*wanted, *(local_source(file) for file in within.files if file.stamp)])
     names = sorted({source.name for source in known})
     foreign = foreign_composer(sys.path, Path(__file__).parents[1])
     absent = [not_installed(name, within, names) for name in sorted(within.only or ()) if name not in names]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from .sources import LocalFile, local_file
+from .local import LocalFile, local_file
 
 LIMIT = "COMPOSER_PLUGINS"
 FILES = "COMPOSER_PLUGIN_FILES"

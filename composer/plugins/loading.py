@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,6 +16,7 @@ from ..errors import PluginError, Problem
 from .checks import check_block_class, check_host
 from .holding import held, quiet_processes
 from .hooks import HOOKS, Hooks
+from .placing import place_in
 from .problems import first_line, refused
 from .sources import Source
 from .timing import IMPORT, allowed
@@ -41,9 +42,18 @@ def load(source: Source) -> Loaded:
         check_host(source)
         fill(found)
     except PluginError as error:
-        found = Loaded(source, problems=error.problems)
+        found = Loaded(source, problems=placed(source, error))
     found.seconds = perf_counter() - began
     return found
+
+
+def placed(source: Source, error: PluginError) -> tuple[Problem, ...]:
+    """The problems of a plugin, those of a local file with their place in it."""
+    cause = error.__cause__
+    if source.origin != "local" or cause is None:
+        return error.problems
+    place = place_in(Path(source.name), cause)
+    return tuple(replace(problem, place=problem.place or place) for problem in error.problems)
 
 
 def fill(found: Loaded) -> None:

@@ -77,4 +77,5 @@ class Catalog:
         near = (
             did_you_mean(kind, self.offers) or f"installed kinds: {', '.join(sorted(self.offers)) or 'none'}"
         )
-        return f"{near}; unusable plugins: {broken}" if broken else near
+        absent = f"; plugins left out: {', '.join(self.left_out)}" if self.left_out else ""
+        return near + absent + (f"; unusable plugins: {broken}" if broken else "")

@@ -119,3 +119,23 @@ def test_a_local_file_wants_another_interface(site: Site) -> None:
     (problem,) = composer.catalog(files=[file]).problems
 
     assert ("E405", f"install a newer arch-composer, or an older {file}") == (problem.code, problem.hint)
+
+
+def test_one_file_in_two_catalogs(site: Site) -> None:
+    """Its classes are the same, so that plans can be compared."""
+    file = write(site.folder)
+    kinds = {composer.catalog(files=[file], only=only)["echo"] for only in ("", "mlp", None)}
+
+    assert 1 == len(kinds)
+
+
+def test_a_file_that_is_saved_twice_in_a_second(site: Site) -> None:
+    """Compiled files are not asked: they take two states of one size for the same."""
+    file = write(site.folder, FILE.replace('"echo"', '"one_"'))
+    assert ["one_"] == list(composer.catalog(files=[file], only="").offers)
+    before = file.stat()
+    write(site.folder, FILE.replace('"echo"', '"two_"'))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns // 10**9 * 10**9 + 999))
+
+    assert ["two_"] == list(composer.catalog(files=[file], only="").offers)
+    assert not (site.folder / "__pycache__").exists()

@@ -141,7 +141,7 @@ def used(family: Family, config: dict[str, Any]) -> None:
 
 
 CALLS = re.compile(
-    r"import_module|__import__|exec|eval|exec_module|(importlib|PathFinder|util)\..*find_spec|run_path|run_module"
+    r"import_module|spec_from_file_location|__import__|exec|eval|exec_module|(importlib|PathFinder|util)\..*find_spec|run_path|run_module"
     r"|importlib\.util\..*|importlib\.import_module|pydoc\.locate|pickle\.loads?|torch\.load"
 )
 # Each with what it imports or runs, which no file decides.
@@ -151,7 +151,7 @@ KNOWN = {
     "composer/cli/verbs.py": "verbs of a closed list",
     "composer/generate/__init__.py": "names of the room",
     "composer/nn/kernels.py": "flash_attn",
-    "composer/plugins/sources.py": "a path that the user named",
+    "composer/plugins/local.py": "a path that the user named",
     "composer/store/pickled.py": "weights, after a check that their pickle names nothing but tensors",
     "composer/testing/module.py": "options that were pickled a moment before",
     "composer/testing/verify_other.py": "transformers",
@@ -167,7 +167,7 @@ def test_nothing_else_imports_by_name() -> None:
             found.add(path.relative_to(ROOT).as_posix())
 
     assert set() == found - {*KNOWN}
-    assert {"composer/plugins/sources.py", "composer/nn/kernels.py"} <= found
+    assert {"composer/plugins/local.py", "composer/nn/kernels.py"} <= found
 
 
 @pytest.mark.parametrize(

@@ -181,3 +181,43 @@ def test_a_plugin_is_imported_once(site: Site) -> None:
 
     first, again = (composer.catalog(files=[file])["echo"] for _ in range(2))
     assert first is again
+
+
+def test_distributions_that_are_damaged(site: Site) -> None:
+    """Lists of entry points that cannot be read, values that are none, metadata that are missing: the others load."""
+    site.install("echo", GOOD)
+    for name, points in (
+        ("torn", b"[arch_composer]\nno value\n"),
+        ("bytes", b"[arch_composer]\nx = \xff\xfe\n"),
+    ):
+        folder = site.folder / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "entry_points.txt").write_bytes(points)
+    bare = site.folder / "bare-1.0.dist-info"
+    bare.mkdir()
+    (bare / "entry_points.txt").write_text(
+        "[arch_composer]\nbare = echo\nodd = not a module\n", encoding="utf-8"
+    )
+
+    assert "attention" in composer.catalog()
+    assert {"odd"} <= {problem.path for problem in composer.catalog().problems}
+
+
+def test_a_plugin_that_asks_for_the_catalog_while_it_is_loaded(site: Site) -> None:
+    """It sees the others, does not load itself for ever, and is offered once."""
+    site.install("curious", "import composer\nseen = list(composer.catalog().offers)\n" + GOOD)
+
+    assert ((), True) == (composer.catalog().problems, "echo" in composer.catalog())
+    assert ["attention", "mamba2", "mlp"] == sys.modules["curious"].seen
+
+
+def test_a_function_that_hangs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a spec is resolved, and told where the block stands."""
+    monkeypatch.setenv(plugins.TIMEOUT, "0.2")
+    site.install("slow", GOOD.replace("return composer.Declared()", "\n        while True: pass"))
+
+    with pytest.raises(composer.ComposerError) as caught:
+        composer.resolve(composer.read_spec(SPEC))
+    (problem,) = caught.value.problems
+    message = "plugin 'slow' of slow: declares() of kind 'echo' took longer than 0.2 seconds"
+    assert ("E419", "blocks.e.kind", message) == (problem.code, problem.path, problem.message)
