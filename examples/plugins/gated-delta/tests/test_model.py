@@ -15,7 +15,7 @@ import gated_delta
 
 SPEC = Path(gated_delta.__file__).parent / "specs" / "delta-hybrid.yaml"
 BLOCKS = composer.catalog(gated_delta, composer_attention, composer_mlp)
-IDS = torch.randint(256, (2, 90), generator=torch.Generator().manual_seed(0))
+IDS = torch.randint(512, (2, 90), generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import rg_lru
 
 SPEC = Path(rg_lru.__file__).parent / "specs" / "lru-hybrid.yaml"
 BLOCKS = composer.catalog(rg_lru, composer_attention, composer_mlp)
-IDS = torch.randint(256, (2, 90), generator=torch.Generator().manual_seed(0))
+IDS = torch.randint(512, (2, 90), generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
