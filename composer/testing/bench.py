@@ -81,7 +81,7 @@ class Bench:
         """A model of this plan whose output is the block's own."""
         model.add_module("norm", nn.Identity())
         mixer = self.mixer(model)
-        mixer.register_forward_pre_hook(lambda _, given: (given[0][..., : self.site.reads], *given[1:]))
+        mixer.register_forward_pre_hook(lambda _, given: (-given[0][..., : self.site.reads], *given[1:]))
         missing = self.width - self.site.writes
         if missing:
             mixer.register_forward_hook(lambda _, given, out: nn.functional.pad(out, (0, missing)))
@@ -99,7 +99,11 @@ class Bench:
     @torch.no_grad()
     def run(self, model: Model, x: Tensor, **call: Any) -> Tensor:
         """(B, T, W): what the block returns for the stream x, which is left as it is."""
-        out = model(inputs_embeds=x.clone(), **call).last_hidden_state
+        return self.returned(model, x, **call)
+
+    def returned(self, model: Model, x: Tensor, **call: Any) -> Tensor:
+        """The same, with gradients; the embedding is another stream than what the block reads, as it is in a model."""
+        out = model(inputs_embeds=-x, **call).last_hidden_state
         assert out is not None
         return out
 

@@ -108,12 +108,14 @@ def smaller(case: Case) -> Iterator[Case]:
 
 
 def reduced(case: Case) -> Iterator[Case]:
-    """A row, a call, or some tokens fewer."""
+    """A row, a call, or some tokens fewer; no row goes without tokens in a call unless some did before."""
+    none = 0 if any(0 in counts for counts in case.calls) else 1
     yield from (without_row(case, row) for row in range(case.rows) if case.rows > 1)
     yield from (without_call(case, call) for call in range(len(case.calls)) if len(case.calls) > 1)
     for call, counts in enumerate(case.calls):
         lost = case.forgotten[call] if case.forgotten else (0,) * case.rows
-        yield from (replace(case, calls=put(case.calls, call, less)) for less in lower(counts, lost))
+        least = tuple(max(none, count) for count in lost)
+        yield from (replace(case, calls=put(case.calls, call, less)) for less in lower(counts, least))
         yield from (
             replace(case, forgotten=put(case.forgotten, call, less)) for less in lower(lost, (0,) * case.rows)
         )

@@ -20,6 +20,9 @@ CHECKS: dict[str, Check] = {
         declaration.memory,
         declaration.flops,
         sequence.shape,
+        module.repeats,
+        module.input_kept,
+        module.dropout,
         sequence.sees_no_more,
         sequence.sees_no_less,
         sequence.rows,
@@ -32,9 +35,6 @@ CHECKS: dict[str, Check] = {
         recurrence.states,
         recurrence.bounded,
         sequence.kernels,
-        module.repeats,
-        module.input_kept,
-        module.dropout,
         slopes.gradients,
         module.half,
         module.meta,
@@ -50,14 +50,25 @@ BASIS = ("parameters", "shape", "memory")
 """What all other checks stand on: where one of these fails, the others say little."""
 
 SIMPLER: Mapping[str, tuple[str, ...]] = {
+    "sees_no_more": ("repeats", "dropout"),
+    "sees_no_less": ("repeats", "dropout"),
+    "rows": ("repeats", "dropout"),
     "padding": ("rows",),
+    "packing": ("repeats", "dropout"),
     "chunks": ("sees_no_more",),
     "steps": ("sees_no_more", "chunks"),
     "ragged": ("rows", "padding", "chunks", "steps"),
     "crop": ("rows", "padding", "chunks", "steps", "ragged"),
     "states": ("rows", "padding", "chunks", "steps", "ragged"),
-    "adapters": ("repeats", "prepared"),
-    "compiling": ("repeats",),
+    "bounded": ("chunks",),
+    "kernels": ("repeats", "dropout"),
+    "gradients": ("repeats", "dropout"),
+    "half": ("repeats", "dropout"),
+    "saving": ("repeats", "dropout"),
+    "copies": ("repeats", "dropout"),
+    "prepared": ("repeats", "dropout", "saving"),
+    "adapters": ("repeats", "dropout", "prepared"),
+    "compiling": ("repeats", "dropout"),
 }
 """Checks of less: where one of these fails as well, it is usually for the same cause, and easier to understand."""
 

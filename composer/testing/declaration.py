@@ -22,6 +22,9 @@ from .bench import Bench
 from .cases import some
 from .findings import broken, expect
 
+FAR = 2**16
+"""A token so late that every window is behind it."""
+
 
 def options(bench: Bench) -> None:
     """Options are described and frozen, survive YAML, and settling twice changes nothing."""
@@ -47,7 +50,7 @@ def changes(block: Block, name: str) -> bool:
 
 
 def parameters(bench: Bench) -> None:
-    """Parameters have the declared names, shapes and order, and there are no buffers."""
+    """Parameters have the declared names, shapes and order, a tensor each, and there are no buffers."""
     module = bench.block.build(bench.site)
     built = {name: tuple(p.shape) for name, p in module.named_parameters(remove_duplicate=False)}
     said = {name: param.shape for name, param in bench.declared.parameters()}
@@ -56,6 +59,10 @@ def parameters(bench: Bench) -> None:
         expect(name in built, f"{name} was declared, but is no parameter")
         expect(built[name] == said[name], f"{name} has shape {built[name]}, declared {said[name]}")
     expect(list(built) == list(said), f"the order is {', '.join(built)}, declared {', '.join(said)}")
+    tensors: dict[int, str] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        other = tensors.setdefault(id(parameter), name)
+        expect(other == name, f"{name} and {other} are one tensor: a name is a tensor of its own")
     buffers = [name for name, _ in module.named_buffers()]
     expect(not buffers, f"it has buffers: {', '.join(buffers)}; tables come from the step")
 
@@ -87,11 +94,12 @@ def expect_drawn(name: str, tensor: Tensor, how: Draw) -> None:
 
 
 def memory(bench: Bench) -> None:
-    """The slot is used once a call, with tensors of the declared shapes, and takes the declared bytes."""
+    """The slot is used once a call, with tensors as declared, takes the declared bytes, and keeps nothing unseen."""
     model = bench.model()
     cache = model.new_cache(2, max_length=bench.tokens, rollback=2)
     size = bench.plan.cache_bytes(bench.tokens, batch=2, rollback=2, element_size=4)
     expect(cache.nbytes == size, f"it takes {cache.nbytes} bytes, declared {size}")
+    no_more_than_seen(bench)
     expected = 1 if bench.declared.slot else 0
     for each in (model, bench.model().bfloat16()):
         used: list[Any] = []
@@ -106,6 +114,18 @@ def memory(bench: Bench) -> None:
             bench.run(each, bench.input(2, tokens).to(each.dtype), past_key_values=cache)
             times = f"used {len(used)} times, not {expected}"
             expect(len(used) == expected, f"in a call of {some(tokens, 'token')} its slot is {times}")
+
+
+def no_more_than_seen(bench: Bench) -> None:
+    """What nobody can see any more need not be kept."""
+    slot = bench.declared.slot
+    if slot is None or slot.kind != "kv":
+        return
+    seen = torch.as_tensor(bench.block.sees(FAR, torch.arange(FAR + 1))).expand(FAR + 1)
+    reach = FAR + 1 - int(seen.int().argmax())
+    kept = "all tokens" if slot.window is None else f"the newest {slot.window} tokens"
+    fits = reach > FAR // 2 if slot.window is None else slot.window <= reach
+    expect(fits, f"its slot keeps {kept}, but `sees` says that only the newest {reach} are seen")
 
 
 def watch(slot: KeyValues, used: list[Any]) -> None:

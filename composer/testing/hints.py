@@ -12,7 +12,7 @@ ALL: Mapping[str, str] = {
     "parameters": "declares() and the module must agree: linears by LinearGroup, everything else in `params`, in "
     "the order in which __init__ makes them; tables belong into at.step.once, not into buffers",
     "initialisation": "Param.init is a name such as linear, bias, norm, or one of yours; the host draws the values, "
-    "so leave parameters empty in __init__ and make one tensor a name",
+    "so leave parameters empty in __init__ and read none of them there",
     "flops": "count what is multiplied beyond the linears: a window bounds the keys at min(context, window), and "
     "every product of matrices, grouped or not, is 2 x its sizes; return None where you cannot know",
     "shape": "return (batch, tokens, site.writes) in the dtype of the input, for one row and one token as well: "
@@ -28,11 +28,12 @@ ALL: Mapping[str, str] = {
     "input_kept": "an operation ending in _ or an indexed assignment writes into x, or into a view of it",
     "dropout": "pass p only `if self.training`, draw with torch alone, and name the option with `dropout` in it",
     "gradients": "detach(), .data, .item(), no_grad() or a rounded choice stands between the parameter and what is "
-    "returned; a backward of your own must be the slope of its forward",
+    "returned; a backward of your own must be the slope of its forward; what is no number comes from a pad that sees nothing "
+    "(a softmax of -inf alone), or a root or log of zero",
     "half": "a constant or a float32 tensor widens the result, or a value passes 65504 before it is scaled down: do "
     "sums and exponentials in .float() and go back by .to(x.dtype)",
     "meta": "__init__ computes a value or keeps a tensor: keep plain numbers, and make tables by at.step.once",
-    "saving": "two names share one tensor, or something that was computed from the weights is kept beside them",
+    "saving": "something that was computed from the weights is kept when others are loaded: compute it in the call",
     "copies": "a function that was made in __init__ holds on to the first module, or an option cannot be pickled: "
     "write methods, and pass what they need",
     "prepared": "something that was computed from the weights is kept when they change: compute it in the call, or "
@@ -93,7 +94,8 @@ BY_MEMORY: Mapping[str, Mapping[str, str]] = {
     "states": {"recurrent": "a part of the state counts calls or pads instead of real tokens"},
     "bounded": {
         "kv": "memory grows with the text, or what is remembered does: give the slot a window or rescale",
-        "recurrent": "the state grows without end: its decay must stay below 1 for every input",
+        "recurrent": "the state grows without end (its decay must stay below 1 for every input), or a long or large "
+        "text runs out of digits: divide by no product of decays, and use softplus() and the like of torch",
         "none": "what it returns grows with the text",
     },
 }

@@ -14,6 +14,8 @@ from .feeding import as_whole, feed, new_cache, text_of
 from .findings import expect, expect_close, hold
 
 LONG = 256
+LARGE = 300
+"""What single channels of a stream grow to in large models, over what is usual."""
 MOST_GROWTH = 8.0
 MOMENTS = 8
 """How often a state is looked at in each half: one that forgets fast is small at some moments and large at others."""
@@ -44,10 +46,16 @@ def remembered(bench: Bench, case: Case, text: Tensor) -> dict[str, Tensor]:
 
 
 def bounded(bench: Bench) -> None:
-    """Over a long text memory takes no more than declared, numbers do not run away, and one call is as good as many."""
+    """Over a long text, and for large values, memory is as declared, numbers stay finite and calls agree."""
     if (bench.site.max_position_embeddings or LONG) >= LONG:
         hold(bench, as_whole, Case(((LONG // 2,),) * 2, declared=True))
         _grows(bench)
+    hold(bench, _finite, Case.of(2, 16))
+
+
+def _finite(bench: Bench, case: Case) -> None:
+    out = bench.run(bench.model(), LARGE * text_of(bench, case))
+    expect(out.isfinite().all(), f"what it returns for values {LARGE} times as large is not finite")
 
 
 def _grows(bench: Bench) -> None:

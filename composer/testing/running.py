@@ -144,7 +144,8 @@ def outcome(bench: Bench, name: str, reason: str | None) -> Outcome:
 def explained(outcome: Outcome, bench: Bench, error: BaseException) -> Outcome:
     """With the smallest counterexample and the likely cause; what stands on something broken says that instead."""
     name = outcome.check
-    basis = broken_of(bench, [each for each in BASIS if each != name])
+    order = list(CHECKS)
+    basis = broken_of(bench, [each for each in BASIS if order.index(each) < order.index(name)])
     if basis:
         return replace(outcome, hint=f"mend {basis!r} first, on which this stands")
     small = shrunk(bench, CHECKS[name], error)

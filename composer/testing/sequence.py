@@ -91,7 +91,7 @@ def rows(bench: Bench) -> None:
 
 def padding(bench: Bench) -> None:
     """Padding on either side of a row changes nothing, neither in that call nor in those that continue it."""
-    calls = (bench.tokens, bench.tokens - 4, 1), (2, 2, 2)
+    calls = (bench.tokens, bench.tokens - 4, 1), (2, 2, 2), (1, 1, 1)
     hold(bench, as_alone, Case(calls), Case(calls, side="left"))
 
 

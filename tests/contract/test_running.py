@@ -10,9 +10,9 @@ import pytest
 from composer import Site
 from composer.testing import ContractError, check_block, contract_checks, parametrize_with_checks, run_checks
 
-from .liars import Honest
+from .faults.attention import Honest
 
-WRONG = Honest(lie="IgnoresSegments")
+WRONG = Honest(fault="IgnoresSegments")
 REASON = {"packing": "it is never trained on packed rows"}
 
 
@@ -79,7 +79,7 @@ def test_parameters(names: str) -> None:
     ids = [param.id for param in params]
 
     assert 2 * len(contract_checks()) == len(ids)
-    assert {"honest()-packing", "honest(lie='IgnoresSegments')-packing"} <= set(ids)
+    assert {"honest()-packing", "honest(fault='IgnoresSegments')-packing"} <= set(ids)
     assert ["packing", "packing"] == [p.values[-1].name for p in params if p.marks]
 
 

@@ -10,7 +10,8 @@ from composer import Block, Site
 from composer.errors import PluginError, UsageError
 from composer.testing import ContractError, check_block, parametrize_with_checks, run_checks, verify
 
-from ..contract.liars import Honest, LosesOption
+from ..contract.faults.attention import Honest
+from ..contract.faults.attention_options import NotWritten
 
 
 class NoSamples(Block):
@@ -23,7 +24,7 @@ class NoSamples(Block):
 def test_e411_every_failed_check_at_once() -> None:
     """One problem a check: its name, what was found, and what the check demands; an AssertionError to runners."""
     with pytest.raises(AssertionError) as caught:
-        check_block(Honest(lie="IgnoresSegments", dropout=0.1), checks=["half", "packing", "crop"])
+        check_block(Honest(fault="IgnoresSegments", dropout=0.1), checks=["half", "packing", "crop"])
     error = caught.value
     assert isinstance(error, ContractError)
     assert [("E411", "packing")] == [(problem.code, problem.path) for problem in error.problems]
@@ -31,17 +32,17 @@ def test_e411_every_failed_check_at_once() -> None:
     assert "fed  1 row of 2 tokens, packed as 1 + 1 by segment_ids" in str(error)
     assert "hint: positions restart in at.step.positions, not in at.step.indices" in str(error)
     with pytest.raises(ContractError) as caught:
-        check_block(Honest(lie="CountsFromTheEnd"), checks=["padding", "rows", "packing"])
+        check_block(Honest(fault="CountsFromTheEnd"), checks=["padding", "rows", "packing"])
 
     assert ["padding", "packing"] == [problem.path for problem in caught.value.problems]
 
 
 def test_e411_a_block_that_raises() -> None:
     """An exception is a finding of the check during which it was raised."""
-    with pytest.raises(ContractError, match=r"fails 'options': YAML turns LosesOption"):
-        check_block(LosesOption(gain=2.0), checks=["options"])
+    with pytest.raises(ContractError, match=r"fails 'options': YAML turns NotWritten"):
+        check_block(NotWritten(gain=2.0), checks=["options"])
     with pytest.raises(ContractError) as caught:
-        check_block(Honest(lie="Raises"), checks=["shape"])
+        check_block(Honest(fault="Raises"), checks=["shape"])
 
     assert "block 'honest' fails 'shape': it raised ZeroDivisionError: division by zero" in str(caught.value)
 
