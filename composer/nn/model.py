@@ -17,6 +17,7 @@ from composer.plan import Plan
 
 from .cache import HybridCache
 from .embedding import positions_of, table_of
+from .faults import explain
 from .heads import Head, Scores, head_of, scores_of
 from .layer import Layer, NormModule, Slots, real, shared_module
 from .linears import Leaf, LinearGroup
@@ -147,6 +148,7 @@ class Model(nn.Module):
         except BaseException as error:
             if cache is not None:
                 cache.poison(error)
+            explain(error, self, self.plan)
             raise
         out.loss = self._loss(out, given)
         return out
