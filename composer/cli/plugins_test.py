@@ -164,12 +164,15 @@ def samples_of(offer: Offer, problems: list[Problem]) -> list[Tried] | None:
 def run(samples: list[Tried], names: list[str], problems: list[Problem]) -> None:
     """Every check on every sample, told as it goes; what keeps a sample from being tried is a problem more."""
     from composer.describe.kinds import named
+    from composer.plugins.timing import allowed
 
     for number, each in enumerate(samples, 1):
         output.talk(f"… {number} of {len(samples)}: {printable(named(each.block))}")
         try:
             for name in names:
-                each.outcomes[name] = checked(each, name)
+                outcome = each.outcomes[name] = checked(each, name)
+                if not outcome.good and 0 < allowed(PATIENCE) <= outcome.seconds:
+                    break  # it hangs, and would in every check that is left
         except PluginError as error:
             problems += error.problems
 
