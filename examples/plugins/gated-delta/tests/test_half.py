@@ -30,3 +30,16 @@ def test_half(case: Case, dtype: torch.dtype) -> None:
 
     assert dtype == found.dtype
     assert error(found, expected) <= 1.1 * error(halves, expected)
+
+
+@pytest.mark.parametrize("case", CASES[6:12:2], ids=repr)
+def test_autocast(case: Case) -> None:
+    """Projections in bfloat16, what is summed over many tokens in float32: no further off than all in bfloat16."""
+    pair = Pair(case)
+    with torch.no_grad():
+        expected = returned(pair.ours, pair.x)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = returned(pair.ours, pair.x)
+        halves = returned(pair.ours.to(torch.bfloat16), pair.x.to(torch.bfloat16))
+
+    assert error(found, expected) <= error(halves, expected)

@@ -45,19 +45,19 @@ class RGLRUModule(Mixer):
         with short.exactly(x.device):
             full = torch.cat([state["conv"].to(work), x.to(work)], 1)
             mixed = short.convolve(full, self.conv.to(work), self.conv_bias.to(work), at.step)
-            decay, written = self._gated(mixed, x.dtype, at.step)
+            decay, written = self._gated(mixed, at.step)
             slow = at.step.attention == "reference"
             scan = recurrence.recur if slow else recurrence.scan
             read, memory = scan(decay, written, state["memory"].to(work))
         at.remember(conv=short.newest(full, self.before, at.step), memory=memory)
         return self.out(read.to(y.dtype) * self.act(y), at)[0]
 
-    def _gated(self, x: Tensor, dtype: torch.dtype, step: Step) -> tuple[Tensor, Tensor]:
+    def _gated(self, x: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """(B, T, W) each: what is left of the memory at a token, and what the token writes.
 
         The first token of a sequence finds no memory and is written in full; pads leave it as it is.
         """
-        opened, taken = self._gates(x, dtype)
+        opened, taken = self._gates(x)
         logs = F.softplus(self.decay.to(x.dtype)) * -SHARPNESS * opened
         share = recurrence.root(-torch.expm1(2 * logs))
         decay, first, real = logs.exp(), begins(step), step.valid
@@ -69,9 +69,9 @@ class RGLRUModule(Mixer):
             decay, written = decay.masked_fill(~real[..., None], 1), written * real[..., None]
         return decay, written
 
-    def _gates(self, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """(B, T, W) each, between 0 and 1: every block of channels from itself, multiplied in the model's dtype."""
-        blocks = x.to(dtype).view(-1, *self.decay_gate.shape[:2]).transpose(0, 1)
+    def _gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, W) each, between 0 and 1: every block of channels from itself, multiplied in the dtype of the weights."""
+        blocks = x.to(self.decay_gate.dtype).view(-1, *self.decay_gate.shape[:2]).transpose(0, 1)
         opened, taken = (
             torch.baddbmm(bias.view(len(weight), 1, -1), blocks, weight).transpose(0, 1).reshape(x.shape)
             for weight, bias in (
