@@ -70,7 +70,7 @@ class RGLRUModule(Mixer):
         return decay, written
 
     def _gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, W) each, between 0 and 1: every block of channels from itself, multiplied in the dtype of the weights."""
+        """(B, T, W) each, between 0 and 1: blocks of channels, each from itself, in the dtype of the weights."""
         blocks = x.to(self.decay_gate.dtype).view(-1, *self.decay_gate.shape[:2]).transpose(0, 1)
         opened, taken = (
             torch.baddbmm(bias.view(len(weight), 1, -1), blocks, weight).transpose(0, 1).reshape(x.shape)
