@@ -43,7 +43,7 @@ AUTHORS = {
 # Of a class that the host fills, what authors read and call; the rest is the host's.
 MEMBERS = {
     "At": ["keys", "fresh", "state", "remember", "record"],
-    "Step": ["valid", "positions", "indices", "ends", "device", "once", "tensor", "rope"],
+    "Step": ["valid", "positions", "indices", "device", "once", "tensor", "rope"],
     "Catalog": ["unknown"],
     "LinearGroup": ["forward"],
     "ComposerError": ["code", "to_json"],
@@ -61,6 +61,7 @@ ATTRIBUTES = {
         "width": "T, the tokens of this call, pads included.",
         "counts": "For each row how many of its T tokens are real; plain ints.",
         "starts": "For each row how many tokens were seen before; plain ints.",
+        "ends": "How many tokens the row with most of them has behind this call; a plain int.",
         "start": "The start of every row where all are alike and full, else None.",
         "segments": "(B, T) numbers of the packed sequences of a row, or None; a block looks at its own alone.",
         "attention": "The name of the kernel that was asked for; `attend` follows it.",
