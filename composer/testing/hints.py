@@ -28,8 +28,8 @@ ALL: Mapping[str, str] = {
     "input_kept": "an operation ending in _ or an indexed assignment writes into x, or into a view of it",
     "dropout": "pass p only `if self.training`, draw with torch alone, and name the option with `dropout` in it",
     "gradients": "detach(), .data, .item(), no_grad() or a rounded choice stands between the parameter and what is "
-    "returned; a backward of your own must be the slope of its forward; what is no number comes from a pad that sees nothing "
-    "(a softmax of -inf alone), or a root or log of zero",
+    "returned; a backward of your own must be the slope of its forward; what is no number comes from a pad that sees "
+    "nothing (a softmax of -inf alone), or a root or log of zero",
     "half": "a constant or a float32 tensor widens the result, or a value passes 65504 before it is scaled down: do "
     "sums and exponentials in .float() and go back by .to(x.dtype)",
     "meta": "__init__ computes a value or keeps a tensor: keep plain numbers, and make tables by at.step.once",

@@ -81,7 +81,7 @@ def placed(samples: Samples) -> list[tuple[Block, Site | None]]:
 
 def samples_of(kind: type[Block]) -> list[Sample]:
     """The samples that a class of blocks offers."""
-    found: list[Sample] = list(getattr(kind, "samples", tuple)())
+    found: list[Sample] = list(kind.samples())
     if not found:
         message = f"block {kind.kind!r} has no samples to try"
         hint = "give blocks, or write samples(), a classmethod that returns some"

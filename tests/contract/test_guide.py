@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,9 @@ import torch
 import composer
 import composer.nn
 import composer.testing
-from composer.testing import check_block, contract_checks
+from composer.testing import check_block, contract_checks, run_checks
+
+from .faults.recurrence import Fading
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-block.md").read_text(encoding="utf-8")
 OPTIONS, MODULE, TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
@@ -49,7 +52,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 @pytest.mark.parametrize("check", [name for name in contract_checks() if name != "compiling"])
 def test_the_plugin_keeps_the_contract(plugin: ModuleType, check: str) -> None:
     """By the samples of the guide's own test."""
-    names: dict[str, list[composer.Block]] = {}
+    names: dict[str, Any] = {}
     exec(TEST, names)
     for block in names["SAMPLES"]:
         check_block(block, checks=[check])
@@ -62,6 +65,23 @@ def test_the_plugin_in_a_model(plugin: ModuleType) -> None:
     ids = model.generate(torch.tensor([[1, 2, 3]]), max_new_tokens=5)
 
     assert (1, 8) == tuple(ids.shape)
+
+
+def test_the_test_runs(plugin: ModuleType) -> None:
+    """As written: a test for every check of every sample."""
+    names: dict[str, Any] = {}
+    exec(TEST, names)
+    (mark,) = names["test_echo"].pytestmark
+
+    assert len(names["SAMPLES"]) * len(contract_checks()) == len(mark.args[1])
+
+
+def test_the_failure_shown() -> None:
+    """Is what the kit says, but for the ends of lines."""
+    (shown,) = re.findall(r"```text\n(padding: .*?)```", GUIDE, re.DOTALL)
+    (found,) = run_checks(Fading(fault="ClampsAfterMask"), checks=["padding"])
+
+    assert str(found.problem).split() == shown.split()
 
 
 def test_the_table_of_checks() -> None:

@@ -10,7 +10,18 @@ from typing import Any
 
 from composer import Block
 
-from . import attention, attention_by_hand, attention_options, convolution, experts, feedforward, recurrence
+from . import (
+    attention,
+    attention_by_hand,
+    attention_module,
+    attention_numbers,
+    attention_options,
+    convolution,
+    experts,
+    feedforward,
+    recurrence,
+    recurrence_module,
+)
 
 HONEST: dict[str, list[Block]] = {
     "attention": [
@@ -69,11 +80,12 @@ FAULTS: list[Fault] = [
         "attention",
         attention.Honest,
         attention.MODULES,
-        attention,
+        attention_module,
+        attention_numbers,
         attention_by_hand,
         attention_options,
     ),
-    *made("recurrence", recurrence.Fading, recurrence.MODULES, recurrence),
+    *made("recurrence", recurrence.Fading, recurrence.MODULES, recurrence_module),
     *made("convolution", convolution.Conv, convolution.MODULES, convolution),
     *made("feed-forward", feedforward.Gated, feedforward.MODULES, feedforward),
     *made("experts", experts.Experts, experts.MODULES, experts),
