@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -62,15 +62,22 @@ def fill(found: Loaded) -> None:
     with quiet_processes(), held_for(source, "its import", "E401"):
         module = source.load()
     hooks = registered(source, module)
-    if not hooks:
-        found.blocks = defined_in(module) if source.origin == "local" else []
-        if not found.blocks:
-            hint = f"{HINT}; is it decorated with @composer.hookimpl?"
-            raise refused(source, "E402", "it implements no hook of this host", hint)
     if "composer_blocks" in hooks:
         found.blocks = called(source, hooks["composer_blocks"], "composer_blocks", "classes")
     if "composer_data" in hooks:
         found.folders = called(source, hooks["composer_data"], "composer_data", "paths of folders")
+    with held_for(source, "a look at what it offers", "E403"):
+        if not hooks and source.origin == "local":
+            found.blocks = defined_in(module)
+        check(found, bool(hooks))
+
+
+def check(found: Loaded, hooks: bool) -> None:
+    """Refuse a plugin that offers nothing, or something that is none."""
+    source = found.source
+    if not hooks and not found.blocks:
+        hint = f"{HINT}; is it decorated with @composer.hookimpl?"
+        raise refused(source, "E402", "it implements no hook of this host", hint)
     if not found.blocks and not found.folders:
         said = "composer_blocks() returns a list of classes, composer_data() one of folders"
         raise refused(source, "E403", "it offers no block and no data", said)
@@ -80,24 +87,22 @@ def fill(found: Loaded) -> None:
         check_folder(source, folder)
 
 
-def held_for(source: Source, doing: str, code: str) -> Any:
+def held_for(source: Source, doing: str, code: str) -> AbstractContextManager[None]:
     """Hold what this plugin does while it is loaded."""
-    return held(source.called, doing, allowed(IMPORT), code, hint="", path=source.name)
+    return held(source.called, doing, allowed(IMPORT), code, "", source.name, passes=(PluginError,))
 
 
 def registered(source: Source, module: Any) -> dict[str, Any]:
     """The hooks that a plugin implements, by name."""
     manager = pluggy.PluginManager("composer")
     manager.add_hookspecs(Hooks)
-    try:
-        with held_for(source, "the look for its hooks", "E401"):
+    with held_for(source, "the look for its hooks", "E401"):
+        try:
             manager.register(module)
             manager.check_pending()
-    except PluginError as error:
-        if isinstance(error.__cause__, pluggy.PluginValidationError):
-            said = f"it does not fit the hooks of this host: {first_line(error.__cause__)}"
-            raise refused(source, "E402", said, HINT) from error.__cause__
-        raise
+        except pluggy.PluginValidationError as error:
+            said = f"it does not fit the hooks of this host: {first_line(error)}"
+            raise refused(source, "E402", said, HINT) from error
     return {name: caller for name in HOOKS if (caller := getattr(manager.hook, name)).get_hookimpls()}
 
 
@@ -105,10 +110,10 @@ def called(source: Source, hook: Any, name: str, items: str) -> list[Any]:
     """What one hook of a plugin returns: a list."""
     with quiet_processes(), held_for(source, f"{name}()", "E401"):
         answers = hook()  # no answer where it is None
-        listed = [list(each) for each in answers if isinstance(each, Iterable) and not isinstance(each, str)]
-    if not answers or len(listed) < len(answers):
-        what = "nothing" if not answers else repr(answers[0])[:200]
-        raise refused(source, "E403", f"{name}() returns {what}", f"return a list of {items}")
+        listed = [each for each in answers if isinstance(each, list | tuple)]
+        if not answers or len(listed) < len(answers):
+            what = "nothing" if not answers else repr(answers[0])[:200]
+            raise refused(source, "E403", f"{name}() returns {what}", f"return a list of {items}")
     return [item for each in listed for item in each]
 
 
