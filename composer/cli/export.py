@@ -63,12 +63,11 @@ def check_target(folder: pathlib.Path, force: bool) -> None:
 def weights_folder(what: str) -> pathlib.Path | None:
     """The folder with the weights of a model argument; None for a spec."""
     from composer.cli.models import weights_of
-    from composer.shipped import specs_folder
+    from composer.shipped import shipped_weights, spec_file
 
     path = pathlib.Path(what)
-    shipped = (specs_folder() / what).is_dir()
-    is_spec = path.suffix in (".yaml", ".yml") or (specs_folder() / f"{what}.yaml").is_file()
-    return None if is_spec and not path.is_dir() and not shipped else weights_of(what)
+    is_spec = path.suffix in (".yaml", ".yml") or spec_file(what) is not None
+    return None if is_spec and not path.is_dir() and not shipped_weights(what) else weights_of(what)
 
 
 def configuration(model: str, out: str, layout: str, dtype: str | None, force: bool) -> None:

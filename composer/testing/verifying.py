@@ -17,7 +17,7 @@ from composer.nn.device import usable_dtype
 from composer.plan import HeadKind, Plan
 from composer.reading import read_spec
 from composer.resolving import resolve
-from composer.shipped import shipped_specs, specs_folder
+from composer.shipped import shipped_weights
 from composer.spec import Spec
 
 from .verify_counts import count_rows
@@ -86,8 +86,7 @@ def weights_folder(what: str | os.PathLike[str]) -> Path | None:
     """The folder that is meant, if it is one: of the user, or of a shipped model with weights."""
     if os.path.isdir(what):
         return Path(what)
-    shipped = specs_folder() / what
-    return shipped if str(what) in shipped_specs() and shipped.is_dir() else None
+    return shipped_weights(what)
 
 
 def rows(subject: Subject) -> Iterator[Row]:
