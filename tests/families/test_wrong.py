@@ -1,27 +1,25 @@
-"""The tolerance is tight enough: every wrong setting exceeds it, in every case where it means anything."""
+"""The tolerance is tight enough: wrong settings exceed it, in every case where they mean anything."""
 
 from __future__ import annotations
 
-import pytest
+import random
+
 import torch
 
 from .. import prove
 from .pair import Pair, relative
-from .wrong import WRONG, Wrong
+from .wrong import WRONG
+
+DOZEN = 12
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_a_wrong_setting_is_seen(pair: Pair, wrong: Wrong) -> None:
-    """The tolerance as a share of the distance that the wrong setting makes."""
-    model = wrong.model(pair)
-    if model is None:
-        return
-    distance = relative(model(pair.ids).logits, pair.expected)
-
-    prove.at_most(f"{pair.case.family}: wrong on purpose: {wrong}", pair.tolerance / max(distance, 1e-30), 1)
-
-
-def test_enough_wrong_settings(pair: Pair) -> None:
-    """In every case, however small, most of a dozen mean something."""
-    assert 10 <= sum(wrong.model(pair) is not None for wrong in WRONG)
+def test_wrong_settings_are_seen(pair: Pair) -> None:
+    """The tolerance as a share of the distance that each of a dozen makes, drawn of those that mean something."""
+    meant = [wrong for wrong in WRONG if wrong.changed(pair) is not None]
+    assert 10 <= len(meant)
+    drawn = random.Random(pair.case.number).sample(meant, min(DOZEN, len(meant)))
+    for wrong in drawn if prove.FULL else meant:
+        distance = relative(wrong.model(pair)(pair.ids).logits, pair.expected)
+        claim = f"{pair.case.family}: wrong on purpose: {wrong}"
+        prove.at_most(claim, pair.tolerance / max(distance, 1e-30), 1)

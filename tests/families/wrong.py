@@ -34,19 +34,28 @@ class Wrong:
     def __str__(self) -> str:
         return self.name
 
-    def model(self, pair: Pair) -> Model | None:
-        """A copy of the right model with the wrong setting; None where that changes nothing."""
+    def changed(self, pair: Pair) -> tuple[Spec, Weights] | None:
+        """The right model's spec and weights with the wrong setting; None where that changes nothing."""
         right: Model = pair.ours
-        before = right.plan.spec.model_dump(mode="json")
-        spec = json.loads(json.dumps(before))
-        filled = fill_scales(spec, right)
-        self.spec(filled)
-        spec = spec if filled == fill_scales(spec, right) else filled
-        weights = {name: tensor.clone() for name, tensor in right.state_dict().items()}
-        self.weights(weights)
-        same = all(torch.equal(tensor, weights[name]) for name, tensor in right.state_dict().items())
-        if not self.applies(pair) or (spec == before and same):
+        if not self.applies(pair):
             return None
+        before = right.plan.spec.model_dump(mode="json")
+        spec = fill_scales(before, right)
+        self.spec(spec)
+        spec = before if spec == fill_scales(before, right) else spec
+        own = right.state_dict()
+        weights = dict(own)
+        self.weights(weights)
+        same = all(
+            tensor is weights[name] or torch.equal(tensor, weights[name]) for name, tensor in own.items()
+        )
+        return None if spec == before and same else (spec, weights)
+
+    def model(self, pair: Pair) -> Model:
+        """A copy of the right model with the wrong setting, which means something there."""
+        changed = self.changed(pair)
+        assert changed is not None
+        spec, weights = changed
         plan = composer.resolve(composer.read_spec(json.dumps(spec, indent=1)))
         model = composer.build(plan, dtype=torch.float32, seed=0)
         fitting = {
