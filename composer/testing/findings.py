@@ -8,6 +8,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from composer.errors import PluginError
+
 from .bench import Bench, first_line
 from .cases import Case
 from .tolerance import TOLERANCE
@@ -28,7 +30,7 @@ class Found(Broken):
 
     def __init__(self, cause: BaseException, trial: Trial, case: Case) -> None:
         super().__init__(said(cause))
-        self.cause, self.trial, self.case = cause, trial, case
+        self.cause, self.trial, self.case = root(cause), trial, case
 
 
 def hold(bench: Bench, trial: Trial, *cases: Case) -> None:
@@ -83,7 +85,13 @@ def place(actual: Tensor, expected: Tensor, row: int, token: int | None) -> str:
     return f"{here} is {float(actual.flatten()[flat]):.4g}, not {float(expected.flatten()[flat]):.4g}"
 
 
+def root(error: BaseException) -> BaseException:
+    """What a block raised, without what the host says of it."""
+    return error.__cause__ if isinstance(error, PluginError) and error.__cause__ else error
+
+
 def said(error: BaseException) -> str:
     """A finding in one line."""
+    error = root(error)
     crashed = "" if isinstance(error, AssertionError) else f"it raised {type(error).__name__}: "
     return f"{crashed}{first_line(error)}"

@@ -11,7 +11,7 @@ from composer.block import Block, Site
 
 from .bench import Bench
 from .cases import Case, smaller
-from .findings import Found, said
+from .findings import Found, root, said
 
 Trial = Callable[[Bench, Any], None]
 
@@ -39,7 +39,7 @@ def shrunk(bench: Bench, check: Callable[[Bench], None], error: BaseException) -
     """The smallest case that was found in which a check fails as it did."""
     if isinstance(error, Found):
         return smallest(Counterexample(bench, error.case, error.cause), error.trial)
-    return smallest(Counterexample(bench, None, error), lambda bench, _: check(bench))
+    return smallest(Counterexample(bench, None, root(error)), lambda bench, _: check(bench))
 
 
 def smallest(found: Counterexample, trial: Trial) -> Counterexample:
@@ -61,7 +61,7 @@ def tried(found: Counterexample, trial: Trial, end: float) -> Iterator[Counterex
         try:
             trial(bench, case)
         except (Exception, SystemExit) as error:
-            cause = error.cause if isinstance(error, Found) else error
+            cause = error.cause if isinstance(error, Found) else root(error)
             if type(cause) is type(found.error):
                 yield Counterexample(bench, case, cause)
 
