@@ -135,6 +135,10 @@ class Rope(Frozen):
         description="Wavelengths below the trained context divided by this stay as they are (llama3).",
     )
 
+    def __hash__(self) -> int:
+        """Of the values alone; what pydantic would make is nothing that torch.compile can follow."""
+        return hash(tuple(self.__dict__.values()))
+
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:

@@ -234,7 +234,7 @@ class HybridCache(Held):
             for slot in self.memories() if rows else ():
                 slot.forget(rows, [lengths[row] for row in rows], [held[row] for row in rows])
             for row in rows:
-                progress.lengths[row], progress.behind[row] = lengths[row], True
+                progress.back(row, lengths[row])
             self._empty(row for row, length in enumerate(lengths) if held[row] and not length)
 
     def _take(self, rows: list[int]) -> None:

@@ -48,9 +48,9 @@ def check_input(model: Model, ids: Tensor | None, embeds: Tensor | None) -> Tens
 
 
 def check_ids(ids: Tensor, count: int, name: str, hint: str, of: str = UNKNOWN_TOKEN) -> None:
-    """Ids are whole numbers below `count`; on a device the look-up itself checks the range."""
+    """Ids are whole numbers below `count`; on a device, and compiled, the look-up itself checks the range."""
     check_whole(ids, name)
-    if ids.device.type != "cpu" or not ids.numel():
+    if ids.device.type != "cpu" or not ids.numel() or torch.compiler.is_compiling():
         return
     low, high = (int(bound) for bound in ids.aminmax())
     if low < 0 or high >= count:

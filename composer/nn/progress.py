@@ -24,12 +24,15 @@ class Advance:
 class Progress:
     """One entry a row.
 
-    `lengths`: tokens remembered.  `reached`: the most the row has had since it was empty, what they overwrote
-    is gone.  `anchors`: where the anchor of every recurrent state stands.  `behind`: whether the recurrent
-    states went back to their anchors, from where the next call takes them on.
+    `lengths`: tokens remembered, kept as those of the first row and what the others have more: rows that are
+    fed alike differ by what never changes, and a compiled call has one number to follow and none to compare.
+    `reached`: the most the row has had since it was empty, what they overwrote is gone.  `anchors`: where the
+    anchor of every recurrent state stands.  `behind`: whether the recurrent states went back to their anchors,
+    from where the next call takes them on.
     """
 
-    lengths: list[int]
+    first: int
+    more: list[int]
     reached: list[int]
     anchors: list[int]
     behind: list[bool]
@@ -37,27 +40,44 @@ class Progress:
     @classmethod
     def of(cls, rows: int) -> Self:
         """Rows that remember nothing."""
-        return cls([0] * rows, [0] * rows, [0] * rows, [False] * rows)
+        return cls(0, [0] * rows, [0] * rows, [0] * rows, [False] * rows)
 
     @classmethod
     def joined(cls, parts: Iterable[Progress]) -> Self:
         """The rows of several, one after the other."""
-        made = cls.of(0)
+        made, lengths = cls.of(0), list[int]()
         for part in parts:
-            made.lengths += part.lengths
+            lengths += part.lengths
             made.reached += part.reached
             made.anchors += part.anchors
             made.behind += part.behind
+        made.lengths = lengths
         return made
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens that each row remembers."""
+        return [self.first + more for more in self.more]
+
+    @lengths.setter
+    def lengths(self, lengths: Sequence[int]) -> None:
+        self.first = lengths[0] if lengths else 0
+        self.more = [length - self.first for length in lengths]
+
+    def back(self, row: int, length: int) -> None:
+        """Let one row remember fewer tokens; its states go on from their anchors."""
+        lengths = self.lengths
+        lengths[row], self.behind[row] = length, True
+        self.lengths = lengths
 
     def taken(self, index: Sequence[int]) -> Progress:
         """The rows named, in that order."""
-        return Progress(
-            [self.lengths[row] for row in index],
-            [self.reached[row] for row in index],
-            [self.anchors[row] for row in index],
-            [self.behind[row] for row in index],
-        )
+        made, lengths = Progress.of(0), self.lengths
+        made.lengths = [lengths[row] for row in index]
+        made.reached = [self.reached[row] for row in index]
+        made.anchors = [self.anchors[row] for row in index]
+        made.behind = [self.behind[row] for row in index]
+        return made
 
     def become(self, other: Progress) -> None:
         """The rows of another, in place: slots hold on to this object."""
@@ -72,7 +92,8 @@ class Progress:
 
     def clear(self, row: int) -> None:
         """Make a row one that remembers nothing."""
-        self.lengths[row] = self.reached[row] = self.anchors[row] = 0
+        self.back(row, 0)
+        self.reached[row] = self.anchors[row] = 0
         self.behind[row] = False
 
     def advance(self, counts: Sequence[int], rollback: int, room: int) -> Advance:

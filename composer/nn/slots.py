@@ -153,7 +153,7 @@ class KeyValues(Memory):
             return ordered(step, held, 0)
         if not any(step.starts):
             return own_keys(step, values)
-        return Keys(held, ("held", end), lambda: held_positions(step, end))
+        return Keys(held, ("held",), lambda: held_positions(step, end))
 
     def _put_ring(self, step: Step, values: tuple[Tensor, ...], end: int, window: int) -> Keys:
         room = self.capacity

@@ -48,7 +48,7 @@ class Step:
         even = all(count == self.width for count in counts) and all(start == starts[0] for start in starts)
         self.start: int | None = starts[0] if even else None
         """The start of every row when all rows are alike and full, else None."""
-        self.ends = max(map(add, starts, counts), default=0)
+        self.ends = max(map(add, starts, counts)) if counts else 0
         """Tokens of the longest row behind this call."""
         self._made: dict[Hashable, Any] = {}
 
@@ -112,6 +112,23 @@ class Step:
         return torch.arange(self.width, device=self.device) < self.tensor(self.counts)[:, None]
 
     @property
+    def first(self) -> Tensor | None:
+        """(B, T) bool: which tokens begin a sequence, of a row or packed into it; None where none does."""
+        return self.once("first", self._first)
+
+    def _first(self) -> Tensor | None:
+        if self.segments is not None:  # they never continue a cache
+            return torch.diff(self.segments, prepend=self.segments[:, :1] - 1) != 0
+        if 0 not in self.starts:
+            return None
+        return (self.indices == 0).expand(len(self.starts), -1)
+
+    @property
+    def slow(self) -> bool:
+        """Whether the plain way to compute was asked for: what a block's fast one is compared with."""
+        return self.attention == "reference"
+
+    @property
     def positions(self) -> Tensor:
         """(B or 1, T): what rotary tables and learned positions read; restarts with each packed segment."""
         return self.once("positions", self._positions)
@@ -121,9 +138,9 @@ class Step:
             return self.position_ids
         if self.segments is None:
             return self.indices
+        assert self.first is not None, "packed rows begin with a sequence"
         index = torch.arange(self.width, device=self.device).expand_as(self.segments)
-        fresh = torch.diff(self.segments, prepend=self.segments[:, :1] - 1) != 0
-        return index - torch.where(fresh, index, 0).cummax(dim=1).values
+        return index - torch.where(self.first, index, 0).cummax(dim=1).values
 
     def rope(self, rope: Rope, head_dim: int, max_position_embeddings: int | None) -> tuple[Tensor, Tensor]:
         """Cosines and sines for this call's tokens, in the stream's dtype, ready for `rotate`."""

@@ -45,10 +45,25 @@ def test_anchors_move_by_many_tokens_at_once() -> None:
 
 def test_rows_are_taken_and_joined_whole() -> None:
     """All four numbers of a row travel together, and what was taken is its own."""
-    progress = Progress([3, 5], [4, 6], [1, 2], [False, True])
+    progress = made([3, 5], [4, 6], [1, 2], [False, True])
     taken = progress.taken([1, 1, 0])
     progress.clear(1)
 
-    assert Progress([5, 5, 3], [6, 6, 4], [2, 2, 1], [True, True, False]) == taken
-    assert Progress([3, 0], [4, 0], [1, 0], [False, False]) == progress
-    assert Progress([3, 0, 3, 0], [4, 0, 4, 0], [1, 0, 1, 0], [False] * 4) == Progress.joined([progress] * 2)
+    assert made([5, 5, 3], [6, 6, 4], [2, 2, 1], [True, True, False]) == taken
+    assert made([3, 0], [4, 0], [1, 0], [False, False]) == progress
+    assert made([3, 0, 3, 0], [4, 0, 4, 0], [1, 0, 1, 0], [False] * 4) == Progress.joined([progress] * 2)
+
+
+def made(lengths: list[int], reached: list[int], anchors: list[int], behind: list[bool]) -> Progress:
+    progress = Progress(0, [], reached, anchors, behind)
+    progress.lengths = lengths
+    return progress
+
+
+def test_rows_that_are_fed_alike_stay_as_far_apart() -> None:
+    """Their lengths are one number and differences that no call changes; empty ones have none."""
+    progress = made([3, 5, 2], [3, 5, 2], [0, 0, 0], [False] * 3)
+    progress.commit([4, 4, 4], [0, 0, 0])
+
+    assert (7, [0, 2, -1], [7, 9, 6]) == (progress.first, progress.more, progress.lengths)
+    assert [] == Progress.of(0).lengths
