@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from io import StringIO
+from typing import Any, TextIO, cast
 
 from ..errors import PluginError, Problem
 from .problems import described, first_line
@@ -47,13 +49,23 @@ def held(
         ) from error
 
 
+class Talk:
+    """What stands in for stdout while a plugin describes: stderr, which stays open whatever is done to this."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr or StringIO(), name)  # a program without a window has none
+
+    def close(self) -> None:
+        """Nothing: the stream is the user's."""
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """What is printed within goes to stderr: stdout is for data."""
     if threading.current_thread() is not threading.main_thread():
         yield  # there is one stdout for all threads
         return
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(cast(TextIO, Talk())):
         yield
 
 

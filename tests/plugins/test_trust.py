@@ -221,3 +221,29 @@ def test_a_function_that_hangs(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
     (problem,) = caught.value.problems
     message = "plugin 'slow' of slow: declares() of kind 'echo' took longer than 0.2 seconds"
     assert ("E419", "blocks.e.kind", message) == (problem.code, problem.path, problem.message)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sys.stdout.close()", "sys.stdout = io.StringIO()", "os.close(1)", "sys.stdout.buffer.write(b'x')",
+     "signal.signal(signal.SIGALRM, print); signal.setitimer(signal.ITIMER_REAL, 90)"],
+)  # fmt: skip
+def test_what_a_plugin_does_to_the_process_is_undone(site: Site, text: str) -> None:
+    """Streams and the alarm are as they were, also for what comes after the plugin."""
+    file = site.folder / "rough.py"
+    file.write_text(f"import io, os, signal, sys\n{text}\n{FILE}", encoding="utf-8")
+    code = """
+import signal, sys
+import composer
+before = signal.getsignal(signal.SIGALRM)
+print(list(composer.catalog(only="").offers))
+print(before is signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL))
+print("talk", file=sys.stderr)
+"""
+    environment = {"COMPOSER_PLUGIN_FILES": str(file)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert ["['echo']", "True (0.0, 0.0)"] == done.stdout.splitlines()
+    assert "talk" == done.stderr.splitlines()[-1][-4:]
