@@ -22,7 +22,8 @@ from composer.testing import check_block, contract_checks, run_checks
 from .faults.recurrence import Fading
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-block.md").read_text(encoding="utf-8")
-OPTIONS, MODULE, TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+GATE, OPTIONS, MODULE, TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[:4]
+(GATED,) = re.findall(r"```yaml\n(composer: 1\n.*?)```", GUIDE, re.DOTALL)
 SPEC = """
 composer: 1
 name: echoes
@@ -47,6 +48,21 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     sys.path.remove(str(folder))
     for name in [name for name in sys.modules if name.split(".")[0] == "my_echo"]:
         del sys.modules[name]
+
+
+def test_one_file(tmp_path: Path) -> None:
+    """The file of the guide in its spec, as the guide shows it; every check passes, as many as are said."""
+    (tmp_path / "gate.py").write_text(GATE, encoding="utf-8")
+    (tmp_path / "gated.yaml").write_text(GATED, encoding="utf-8")
+    shown = re.findall(r"\$ arch-composer show gated.yaml --plugin gate.py\n(.*?)\.\.\.", GUIDE, re.DOTALL)
+    command = [sys.executable, "-m", "composer", "show", "gated.yaml", "--plugin", "gate.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [done.stdout[: len(each)] for each in shown] == shown
+    gate = composer.catalog(files=[tmp_path / "gate.py"])["gate"]
+    check_block(gate(), checks=[name for name in contract_checks() if name != "compiling"])
+    assert f"{len(contract_checks())} of {len(contract_checks())} checks passed" in GUIDE
 
 
 def test_the_plugin_keeps_the_contract(plugin: ModuleType) -> None:
