@@ -33,6 +33,7 @@ AUTHORS = {
     "composer.nn": [
         "Mixer", "At", "Step", "Keys", "LinearGroup", "attend", "rotate", "activation", "rms_norm", "layer_norm",
         "stacked",
+        "convolve", "exactly",
     ],
     "composer.testing": [
         "check_block", "run_checks", "Outcome", "parametrize_with_checks", "contract_checks", "SITE", "ContractError",
@@ -43,7 +44,7 @@ AUTHORS = {
 # Of a class that the host fills, what authors read and call; the rest is the host's.
 MEMBERS = {
     "At": ["keys", "fresh", "state", "remember", "record"],
-    "Step": ["valid", "positions", "indices", "device", "once", "tensor", "rope"],
+    "Step": ["valid", "first", "slow", "positions", "indices", "device", "once", "tensor", "rope"],
     "Catalog": ["unknown"],
     "LinearGroup": ["forward"],
     "ComposerError": ["code", "to_json"],
@@ -64,7 +65,7 @@ ATTRIBUTES = {
         "ends": "How many tokens the row with most of them has behind this call; a plain int.",
         "start": "The start of every row where all are alike and full, else None.",
         "segments": "(B, T) numbers of the packed sequences of a row, or None; a block looks at its own alone.",
-        "attention": "The name of the kernel that was asked for; `attend` follows it.",
+        "attention": "The name of the kernel that was asked for; `attend` follows it, other blocks follow `slow`.",
         "recording": "Whether somebody listens to `at.record`.",
     },
 }

@@ -6,6 +6,7 @@ from .activations import activation
 from .attend import attend
 from .build import build
 from .cache import HybridCache
+from .convolution import convolve, exactly
 from .functional import layer_norm, rms_norm
 from .layer import At, Mixer
 from .linears import LinearGroup
@@ -28,6 +29,8 @@ __all__ = [
     "activation",
     "attend",
     "build",
+    "convolve",
+    "exactly",
     "layer_norm",
     "rms_norm",
     "rotate",

@@ -58,7 +58,7 @@ def attend(
         out = weigh(weights, keys, dropout)
     elif softcap is None:
         out = kernel(at.step.attention)(q, keys, at.step, sees, scale, dropout)
-    elif at.step.attention == "reference":
+    elif at.step.slow:
         out = weigh(attention_weights(q, keys, at.step, sees, scale, softcap), keys, dropout)
     else:
         out = capped(q, keys, at.step, sees, scale, softcap, dropout)

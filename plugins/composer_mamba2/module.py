@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from composer.nn import At, LinearGroup, Mixer, Step, activation, stacked
+from composer.nn import At, LinearGroup, Mixer, Step, activation, convolve, exactly, stacked
 
 from . import functions, reference, scan
 
@@ -45,12 +44,12 @@ class Convolution(nn.Module):
         for part, width in options.convolved.items():
             self.add_module(part, Kernels(width, options.conv_kernel, options.conv_bias))
 
-    def joined(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    def joined(self) -> tuple[Tensor, Tensor | None]:
         """(channels, K) and (channels,) of all parts."""
         parts = [part for part in self.children() if isinstance(part, Kernels)]
         biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
-        weight = stacked([part.weight for part in parts]).to(dtype)
-        return weight, stacked(biases).to(dtype) if biases else None
+        weight = stacked([part.weight for part in parts])
+        return weight, stacked(biases) if biases else None
 
 
 class Scale(nn.Module):
@@ -109,13 +108,9 @@ class Mamba2Module(Mixer):
 
     def _mixed(self, u: Tensor, dt: Tensor, step: Step, span: slice, state: State) -> tuple[Tensor, State]:
         """(B, T, channels) and (B, T, heads) through the convolution and the states to (B, T, I)."""
-        o, before, slow = self.o, self.o.conv_kernel - 1, step.attention == "reference"
-        convolve = reference.convolve if slow else functions.convolve
-        scanned = reference.scan if slow else scan.scan
-        segments = surrounded(step, before, span)
-        full = torch.cat([state["conv"].mT.to(dt.dtype), u], 1)  # (B, K - 1 + T, channels)
-        u = self.act(convolve(full, *self.conv.joined(dt.dtype), segments))
-        x, B, C = u.split_with_sizes(self.widths, -1)
+        o, scanned = self.o, reference.scan if step.slow else scan.scan
+        u, conv = convolve(u, state["conv"].mT, *self.conv.joined(), step, span)
+        x, B, C = self.act(u).split_with_sizes(self.widths, -1)
         y, ssm = scanned(
             x.unflatten(-1, (o.num_heads, -1)),
             dt,
@@ -124,9 +119,9 @@ class Mamba2Module(Mixer):
             C.unflatten(-1, (o.num_groups, -1)),
             self.D.to(dt.dtype),
             state["ssm"].to(dt.dtype),
-            None if segments is None else segments[:, before - 1 :],
+            entered(step, span),
         )
-        return y.flatten(-2), {"conv": functions.newest(full, before, counted(step, span)), "ssm": ssm}
+        return y.flatten(-2), {"conv": conv.mT, "ssm": ssm}
 
 
 def tiles(rows: int, start: int, stop: int, most: int) -> Iterator[slice]:
@@ -145,24 +140,10 @@ def joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
-def surrounded(step: Step, before: int, span: slice) -> Tensor | None:
-    """(B, before + T) the packed sequence of each token of a part and of the tokens before it, -1 for none."""
+def entered(step: Step, span: slice) -> Tensor | None:
+    """(B, 1 + T) the packed sequence of each token of a part and of the one before it, -1 for none."""
     segments = step.segments
     if segments is None:
         return None
-    padded = step.once(("segments", before), lambda: F.pad(segments, (before, 0), value=-1))
-    return padded[:, span.start : span.stop + before]
-
-
-def counted(step: Step, span: slice) -> Tensor | None:
-    """(B,) how many tokens of a part are real, None where all are."""
-    if step.valid is None:
-        return None
-    return (step.tensor(step.counts) - span.start).clamp(0, span.stop - span.start)
-
-
-def exactly(device: torch.device) -> AbstractContextManager[object]:
-    """Arithmetic in the dtype of its operands: inside autocast too, sums over many tokens stay in float32."""
-    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
+    padded: Tensor = step.once("entered", lambda: F.pad(segments, (1, 0), value=-1))
+    return padded[:, span.start : span.stop + 1]

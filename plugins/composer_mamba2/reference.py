@@ -1,9 +1,8 @@
-"""The slow, obvious twins of the fast functions: token after token, every head by itself."""
+"""The slow, obvious twin of the scan: token after token, every head by itself."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -28,14 +27,3 @@ def scan(
         state = kept * state + (dt[:, t, :, None] * x[:, t])[..., None] @ B[:, t, :, None]
         read.append((state @ C[:, t, :, :, None])[..., 0] + D[:, None] * x[:, t])
     return torch.stack(read, 1), state
-
-
-def convolve(full: Tensor, weight: Tensor, bias: Tensor | None, segments: Tensor | None) -> Tensor:
-    """A window of inputs for every token, those of other sequences zero, and torch's own convolution of each."""
-    kernel = weight.shape[1]
-    windows = full.unfold(1, kernel, 1)  # (b, t, channels, kernel)
-    if segments is not None:
-        same = segments.unfold(1, kernel, 1) == segments[:, kernel - 1 :, None]
-        windows = windows * same[:, :, None]
-    y = F.conv1d(windows.flatten(0, 1), weight[:, None], bias, groups=len(weight))
-    return y.view(windows.shape[:3])

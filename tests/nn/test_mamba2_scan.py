@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from composer_mamba2 import functions, reference, scan
+from composer_mamba2 import reference, scan
 
 from .. import prove
 from .mamba2 import relative
@@ -111,26 +111,6 @@ def test_a_token_that_takes_no_step_leaves_no_trace() -> None:
         given[1].zero_()
         _, state = scan.scan(*given)
         assert torch.equal(state, before)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("tokens", [1, 2, 9])
-@pytest.mark.parametrize("bias", [False, True])
-def test_the_convolution_is_torchs(tokens: int, bias: bool) -> None:
-    """Alone and within packed sequences."""
-    full, weight = torch.randn(2, 3 + tokens, 6), torch.randn(6, 4)
-    offset = torch.randn(6) if bias else None
-    for segments in (None, torch.randint(3, (2, 3 + tokens)).sort(1).values):
-        expected = reference.convolve(full, weight, offset, segments)
-        assert relative(functions.convolve(full, weight, offset, segments), expected) <= 1e-6
-
-
-def test_the_newest_inputs_are_those_of_real_tokens() -> None:
-    """Rows with three, one and no real token of three."""
-    full = torch.arange(3 * 5.0).view(3, 5, 1)
-    found = functions.newest(full, 2, torch.tensor([3, 1, 0]))
-    assert [[3.0, 4.0], [6.0, 7.0], [10.0, 11.0]] == found[:, 0].tolist()
-    assert [[3.0, 4.0], [8.0, 9.0], [13.0, 14.0]] == functions.newest(full, 2, None)[:, 0].tolist()
 
 
 class Largest(TorchDispatchMode):

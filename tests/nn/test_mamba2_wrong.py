@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from composer.nn import ragged
+from composer.nn import convolution, ragged
 from composer_mamba2 import functions, scan
 
 from .mamba2 import Case, Pair, relative
@@ -40,17 +40,17 @@ def one_group(y: Tensor, gate: Tensor, weight: Tensor, groups: int, eps: float) 
 
 def early(full: Tensor, weight: Tensor, *rest: Any) -> Tensor:
     """A convolution that looks one token further back and not at the own."""
-    return RIGHT["functions.convolve"](full, weight.roll(-1, 1), *rest)
+    return RIGHT["convolution.taps"](full, weight.roll(-1, 1), *rest)
 
 
 def backwards(full: Tensor, weight: Tensor, *rest: Any) -> Tensor:
     """The taps of the convolution turned round."""
-    return RIGHT["functions.convolve"](full, weight.flip(1), *rest)
+    return RIGHT["convolution.taps"](full, weight.flip(1), *rest)
 
 
 def padded_tail(full: Tensor, size: int, counts: Tensor | None) -> Tensor:
     """The last inputs of the convolution whether real or not."""
-    return RIGHT["functions.newest"](full, size, None)
+    return RIGHT["convolution.newest"](full, size, None)
 
 
 def interleaved(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *rest: Any) -> Any:
@@ -76,15 +76,15 @@ def skip_discretised(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: 
 
 RIGHT: dict[str, Callable[..., Any]] = {
     "functions.gated_norm": functions.gated_norm,
-    "functions.convolve": functions.convolve,
-    "functions.newest": functions.newest,
+    "convolution.taps": convolution.taps,
+    "convolution.newest": convolution.newest,
     "scan.scan": scan.scan,
 }
 WRONG: list[tuple[str, Callable[..., Any]]] = [
     ("functions.gated_norm", norm_first),
     ("functions.gated_norm", one_group),
-    ("functions.convolve", early),
-    ("functions.convolve", backwards),
+    ("convolution.taps", early),
+    ("convolution.taps", backwards),
     ("scan.scan", interleaved),
     ("scan.scan", no_skip),
     ("scan.scan", skip_discretised),
@@ -118,7 +118,9 @@ def test_wrong_mathematics_is_caught(
     """Another function, the same options."""
     pair = Pair(CASE)
     module, _, function = name.partition(".")
-    monkeypatch.setattr({"functions": functions, "scan": scan}[module], function, wrong)
+    monkeypatch.setattr(
+        {"convolution": convolution, "functions": functions, "scan": scan}[module], function, wrong
+    )
     assert error(pair) > 3 * pair.tolerance()
 
 
@@ -126,7 +128,7 @@ def test_pads_that_move_the_state_are_caught(monkeypatch: pytest.MonkeyPatch) ->
     """Steps of pads that are not zero, or a convolution that remembers pads."""
     pair = Pair(CASE)
     with monkeypatch.context() as patch:
-        patch.setattr(functions, "newest", padded_tail)
+        patch.setattr(convolution, "newest", padded_tail)
         assert continued(pair) > 3 * pair.tolerance()
     monkeypatch.setattr(scan, "scan", moving_pads)
     assert continued(pair) > 3 * pair.tolerance()
@@ -142,7 +144,7 @@ def test_sequences_that_see_each_other_are_caught(monkeypatch: pytest.MonkeyPatc
         <= pair.tolerance()
     )
     with monkeypatch.context() as patch:
-        patch.setattr(functions, "convolve", lambda *given: RIGHT["functions.convolve"](*given[:3]))
+        patch.setattr(convolution, "taps", lambda *given: RIGHT["convolution.taps"](*given[:3], None))
         out = pair.bench.run(pair.ours, pair.x, segment_ids=segments)[:, 66:]
         assert relative(out, expected) > 3 * pair.tolerance()
     monkeypatch.setattr(scan, "scan", lambda *given: RIGHT["scan.scan"](*given[:7]))

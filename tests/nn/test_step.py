@@ -55,6 +55,17 @@ def test_positions_restart_with_each_segment() -> None:
     assert [[0, 1, 0, 1], [0, 0, 1, 0]] == packed.positions.tolist()
 
 
+def test_where_sequences_begin() -> None:
+    """At the start of a row or of a packed sequence, whatever the positions; nowhere in a call that continues."""
+    begun, late = step((0, 0), (4, 4), position_ids=torch.ones(2, 4)), step((0, 5), (4, 1))
+    packed = step((0, 0), (4, 4), segments=torch.tensor([[4, 4, 9, 9], [1, 2, 2, 1]]))
+
+    assert [[True, False, False, False]] * 2 == begun.first.tolist()
+    assert [[True, False, False, False], [False] * 4] == late.first.tolist()
+    assert [[True, False, True, False], [True, True, False, True]] == packed.first.tolist()
+    assert step((3, 5), (4, 1)).first is None
+
+
 def test_made_once() -> None:
     """What layers share is computed at its first use."""
     calls: list[int] = []
