@@ -166,7 +166,7 @@ def flops(bench: Bench) -> None:
         own = bench.block.flops(bench.site, context)
         if own is None:
             return
-        said = own + sum(linears.flops for linears in bench.declared.linears.values())
+        said = own + flops_of(bench.declared.linears.values())
         cache = model.new_cache(1, max_length=bench.tokens)
         x = bench.input(1, context)
         if context > 1:

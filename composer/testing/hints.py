@@ -24,12 +24,12 @@ ALL: Mapping[str, str] = {
     "kernels": "the result depends on at.step.attention: leave that to attend(), with the same scale and mask in "
     "whatever you write out by hand",
     "repeats": "the module keeps something between calls: a tensor, a count, a scale found in the first call, a "
-    "weight that is changed; memory belongs into the slot, tables into at.step.once",
+    "weight that is changed; memory belongs into the slot, tables into at.step.once; or "
+    "chance plays a part outside training",
     "input_kept": "an operation ending in _ or an indexed assignment writes into x, or into a view of it",
     "dropout": "pass p only `if self.training`, draw with torch alone, and name the option with `dropout` in it",
     "gradients": "detach(), .data, .item(), no_grad() or a rounded choice stands between the parameter and what is "
-    "returned; a backward of your own must be the slope of its forward; what is no number comes from a pad that sees "
-    "nothing (a softmax of -inf alone), or a root or log of zero",
+    "returned; a backward of your own must be the slope of its forward",
     "half": "a constant or a float32 tensor widens the result, or a value passes 65504 before it is scaled down: do "
     "sums and exponentials in .float() and go back by .to(x.dtype)",
     "meta": "__init__ computes a value or keeps a tensor: keep plain numbers, and make tables by at.step.once",
@@ -52,7 +52,8 @@ BY_MEMORY: Mapping[str, Mapping[str, str]] = {
     },
     "padding": {
         "none": "positions come from at.step.positions, never from columns, and nothing is computed over all tokens",
-        "kv": "positions come from at.step.positions, never from columns; what stands beside the slot (a "
+        "kv": "positions come from at.step.positions, never from columns, and those of keys from "
+        "keys.positions(at.step), negative where nothing is kept; what stands beside the slot (a "
         "convolution, a shift) must find the last real tokens by at.step.counts",
         "recurrent": "padding changes the state: multiply the step size by at.step.valid after its clamp (or the input "
         "and the decay, so that pads write nothing and nothing fades), and take the tail of a convolution behind the "
@@ -75,7 +76,7 @@ BY_MEMORY: Mapping[str, Mapping[str, str]] = {
     "steps": {
         "none": "a single token is treated otherwise than many",
         "kv": "a single token is treated otherwise than many: a shortcut for one token forgets the positions, the "
-        "mask or the memory",
+        "mask or the memory; or Slot.window is smaller than the window that is looked at",
         "recurrent": "the formula for a single token is not that for many (a clamp, a bias or an order of decay and "
         "input that differs), or one of both forgets to remember",
     },
@@ -101,7 +102,40 @@ BY_MEMORY: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def hint(check: str, bench: Bench) -> str:
-    """The likely cause for this block, and what to write instead."""
+BY_WORDS: Mapping[str, Mapping[str, str]] = {
+    "options": {
+        "without a description": "write Field(description=...) with a sentence: `schema` and `show` print it",
+        "changed later": "leave options frozen: the host counts, hashes and shares them",
+        "unhashable": "write tuple[...] instead of list, and a tuple of pairs instead of dict",
+        "settling": "settle() only fills in what is None: the same again from what it returned",
+    },
+    "parameters": {
+        "the order is": "make parameters and groups in __init__ in the declared order, the module's own before them",
+        "one tensor": "give it one name, and read it twice",
+        "buffers": "make tables by at.step.once, in the call, and keep constants as plain numbers",
+    },
+    "memory": {
+        "seen": "Slot(window=...) is the window that sees() names, the token itself included",
+        "overflow": "a constant does not fit bfloat16 or float16: take torch.finfo(x.dtype).min",
+    },
+    "gradients": {
+        "not finite": "a pad that sees nothing is a softmax of -inf alone, which no later mask mends: let it see "
+        "something; or a root, a log or a norm of zero",
+        "inplace": "what a gradient needs is changed in place: do that only where no gradient is wanted",
+    },
+    "half": {
+        "not finite": "a value passes 65504: scale before you sum, take torch.finfo(x.dtype).min for what is hidden, "
+        "and do sums and exponentials in .float()",
+        "it returns torch.float32": "go back to the stream's dtype by .to(x.dtype) before you return",
+    },
+}
+"""Causes that what was found gives away, by words in it."""
+
+
+def hint(check: str, bench: Bench, said: str) -> str:
+    """The likely cause for this block of what a check said, and what to write instead."""
+    for words, cause in BY_WORDS.get(check, {}).items():
+        if words in said:
+            return cause
     slot = bench.declared.slot
     return ALL.get(check) or BY_MEMORY[check].get(slot.kind if slot else "none", "")

@@ -150,9 +150,8 @@ def explained(outcome: Outcome, bench: Bench, error: BaseException) -> Outcome:
         return replace(outcome, hint=f"mend {basis!r} first, on which this stands")
     small = shrunk(bench, CHECKS[name], error)
     simpler = broken_of(bench, SIMPLER.get(name, ()))
-    cause = (
-        f"{simpler!r} fails too and asks for less: mend that first" if simpler else hint(name, small.bench)
-    )
+    usual = hint(name, small.bench, said(small.error))
+    cause = f"{simpler!r} fails too and asks for less: mend that first" if simpler else usual
     return replace(outcome, counterexample=str(small), hint=cause)
 
 

@@ -78,7 +78,7 @@ TOLD = [
     ("attention-MixesRows", "rows", "2 rows of 1 token", "over the batch"),
     ("attention-Renamed", "half", "", "mend 'parameters' first"),
     ("attention-CallsParts", "adapters", "", "its weights and its parts know nothing of adapters"),
-    ("attention-MasksByInfinity", "gradients", "2 rows of 2 and 1 tokens", "detach()"),
+    ("attention-MasksByInfinity", "gradients", "2 rows of 2 and 1 tokens", "a pad that sees nothing"),
 ]
 
 
