@@ -11,7 +11,7 @@ import yaml
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from composer.block import Block
+from composer.block import Block, flops_of
 from composer.nn import build
 from composer.nn.slots import Keys, KeyValues
 from composer.nn.states import States

@@ -88,9 +88,9 @@ def smaller_options(value: Any, default: Any) -> list[Any]:
     """Values of an option that are worth trying in place of one."""
     if value == default or isinstance(value, bool):
         return [False] if value is True and default is not True else []
-    numbers = [1, value // 2, value - 1] if isinstance(value, int) else []
+    numbers = [1, value // 2, value - 1] if isinstance(value, int) and value > 1 else []
     usual = [default] if default is None or isinstance(default, bool | int | float | str) else []
-    return [each for each in dict.fromkeys([*usual, *numbers]) if each != value and each != 0]
+    return [each for each in dict.fromkeys([*usual, *numbers]) if each != value]
 
 
 def standing(block: Block, site: Site, change: dict[str, Any]) -> Iterator[Bench]:
