@@ -35,8 +35,10 @@ def adapter_plan(adapter: Adapter, mixer: MixerPlan, group: str, part: str | Non
         mixer.path,
         group,
         part,
-        down=Linears(reads=linears.reads, parts={"down": adapter.rank}, init="adapter_down"),
-        up=Linears(reads=adapter.rank, parts=parts, init="adapter_up"),
+        down=Linears(
+            reads=linears.reads, parts={"down": adapter.rank}, init="adapter_down", used=linears.used
+        ),
+        up=Linears(reads=adapter.rank, parts=parts, init="adapter_up", used=linears.used),
         scale=1.0 if adapter.alpha is None else adapter.alpha / adapter.rank,
         dropout=adapter.dropout,
         frozen=adapter.frozen,

@@ -7,7 +7,7 @@ declarations; `composer.testing.check_block` holds the built module to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -91,7 +91,8 @@ class Linears(Frozen):
     """Several linear maps that read the same input, stored apart and called as one.
 
     `parts` maps a name to its output width, in the order of the outputs.  `axes` names the (output, input)
-    dimensions, `init` the kind of tensor that the weights are drawn as.
+    dimensions, `init` the kind of tensor that the weights are drawn as.  `used` is (k, n) where every token passes
+    k of n groups like this one, as it does of experts.
     """
 
     reads: int
@@ -99,6 +100,13 @@ class Linears(Frozen):
     bias: bool = False
     init: str = "linear"
     axes: tuple[str | None, str | None] = (None, None)
+    used: tuple[int, int] = (1, 1)
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not 1 <= self.used[0] <= self.used[1]:
+            raise ValueError(f"used is (k, n), k of n groups that a token passes, found {self.used}")
+        return self
 
     def parameters(self) -> Iterator[tuple[str, Param]]:
         """`(part.weight, Param)` and `(part.bias, Param)`, in the order of the built module."""
@@ -108,9 +116,33 @@ class Linears(Frozen):
                 yield f"{part}.bias", vector(width, "bias", self.axes[:1])
 
     @property
+    def count(self) -> int:
+        """Number of parameters."""
+        return (self.reads + self.bias) * sum(self.parts.values())
+
+    @property
     def flops(self) -> int:
-        """Two for every multiply-add of one token."""
+        """Two for every multiply-add of one token that passes."""
         return 2 * self.reads * sum(self.parts.values())
+
+
+def passed(costs: Iterable[tuple[Linears, int]]) -> int:
+    """What groups of linears cost a token, each so much if it is passed."""
+    sums: dict[tuple[int, int], int] = {}
+    for linears, cost in costs:
+        sums[linears.used] = sums.get(linears.used, 0) + cost
+    return sum(cost * some // every for (some, every), cost in sums.items())
+
+
+def flops_of(groups: Iterable[Linears]) -> int:
+    """FLOPs of a token in groups of linears, of which it may pass some only."""
+    return passed((linears, linears.flops) for linears in groups)
+
+
+def skipped_in(groups: Iterable[Linears]) -> int:
+    """Parameters of groups of linears that a token does not meet."""
+    every = list(groups)
+    return sum(linears.count for linears in every) - passed((linears, linears.count) for linears in every)
 
 
 class Slot(Frozen):

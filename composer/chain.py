@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .block import Block, Declared, Linears, Norm, Param, Site, Slot, vector
+from .block import Block, Declared, Linears, Norm, Param, Site, Slot, flops_of, skipped_in, vector
 from .plugins.calling import flops
 
 Parameters = Iterator[tuple[str, Param]]
@@ -49,7 +49,12 @@ class MixerPlan:
     def flops(self, context: int) -> int | None:
         """FLOPs of one token as the last of `context`, linears included; None where the block cannot say."""
         own = flops(self.block, self.site, context)
-        return None if own is None else own + sum(linears.flops for linears in self.declared.linears.values())
+        return None if own is None else own + flops_of(self.declared.linears.values())
+
+    @property
+    def skipped(self) -> int:
+        """Parameters that a token does not meet, those of experts that are not its own."""
+        return skipped_in(self.declared.linears.values())
 
 
 @dataclass(frozen=True)
@@ -110,11 +115,6 @@ class AdapterPlan:
         for name, param in self.up.parameters():
             yield f"up.{name}", param
 
-    @property
-    def flops(self) -> int:
-        """Of one token."""
-        return self.down.flops + self.up.flops
-
 
 @dataclass(frozen=True)
 class Chain:
@@ -167,8 +167,18 @@ class Chain:
         found = [mixer.flops(context) for mixer in self.mixers]
         known = [each for each in found if each is not None]
         out = self.out.flops if self.out else 0
-        own = sum(known) + out + sum(adapter.flops for adapter in self.adapters)
+        own = sum(known) + out + flops_of(self.adapting())
         return own if len(known) == len(found) else None
+
+    def adapting(self) -> Iterator[Linears]:
+        """The maps of all adapters."""
+        for adapter in self.adapters:
+            yield from (adapter.down, adapter.up)
+
+    @property
+    def skipped(self) -> int:
+        """Parameters, shared ones too, that a token does not meet in this use."""
+        return sum(mixer.skipped for mixer in self.mixers) + skipped_in(self.adapting())
 
 
 @dataclass(frozen=True)

@@ -166,8 +166,8 @@ class Plan:
 
     @property
     def used_parameter_count(self) -> int:
-        """Number of parameters when those that are shared count once for every use."""
-        again = 0
+        """Number of parameters that a token meets: shared ones once for every use, not those of experts it skips."""
+        again = -sum(chain.skipped for layer in self.layers for _, chain in layer.chains())
         for word, copies in self.shared.items():
             sizes = [sum(param.count for _, param in shared_parameters(part)) for part in copies]
             again += sum(sizes[copy] for _, copy in self.uses[word]) - sum(sizes)

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from ..block import Block, Declared, Site
+from ..block import Block, Declared, Site, flops_of
 from ..errors import printable
 from ..plugins.calling import declared, flops, settled
 from ..plugins.calling import schema as schema_of
@@ -146,8 +146,7 @@ def sample(block: Block, site: Site) -> Sample:
     """
     options = settled(block, site)
     says, own = declared(options, site), flops(options, site, CONTEXT)
-    linears = sum(each.flops for each in says.linears.values())
-    return Sample(block, site, says, None if own is None else own + linears)
+    return Sample(block, site, says, None if own is None else own + flops_of(says.linears.values()))
 
 
 def named(block: Block) -> str:

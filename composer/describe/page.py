@@ -70,7 +70,8 @@ def facts(plan: Plan) -> Iterator[Row]:
     agrees = ", as published" if published == count else f"; published are {published:,}" if published else ""
     yield "parameters", f"{count:,} ({units.count(count)}){agrees}"
     if used != count:
-        yield "parameters used by a token", f"{used:,} ({units.count(used)}), shared ones once for each use"
+        pairs = [(part.unique, part.used) for part in counts(plan).values()]
+        yield "parameters used by a token", f"{used:,} ({units.count(used)}), {units.met(pairs)}"
     yield "weights in bfloat16", size(weight_bytes(plan))
     yield "layers", f"{len(plan.layers):,}"
     yield "width of the stream", f"{sizes.hidden_size:,}"

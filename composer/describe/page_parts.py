@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ..block import skipped_in
 from ..chain import Chain
 from ..plan import Plan
 from .page_text import code
@@ -16,7 +17,7 @@ TABLE, NORMS, FINAL, HEAD, ADAPTERS, OUT = (
 
 @dataclass
 class Count:
-    """Parameters of a part: each once, and each as often as a token meets it."""
+    """Parameters of a part: each once, and each as often as a token meets it, which may be never."""
 
     kind: str
     unique: int = 0
@@ -33,6 +34,11 @@ def counts(plan: Plan) -> dict[str, Count]:
         parts[part].used += sizes[name]
         parts[part].unique += 0 if name in seen else sizes[name]
         seen.add(name)
+    for layer in plan.layers:
+        for _, chain in layer.chains():
+            for mixer in chain.mixers:
+                parts[code(mixer.word)].used -= mixer.skipped
+            parts[ADAPTERS].used -= skipped_in(chain.adapting())
     return {name: count for name, count in parts.items() if count.unique or name == HEAD}
 
 

@@ -36,7 +36,8 @@ def heading(summary: Summary) -> Iterator[str]:
     yield f"parameters    {summary.parameters:,} ({units.count(summary.parameters)}){published(summary)}"
     if shares(summary):
         used = f"{summary.used_parameters:,} ({units.count(summary.used_parameters)})"
-        yield f"used          {used} by a token, shared ones once for each use"
+        pairs = [(part.parameters, part.used_parameters) for part in summary.parts]
+        yield f"used          {used} by a token, {units.met(pairs)}"
     yield f"weights       {size(summary.weight_bytes)} in {summary.dtype}"
     if summary.flops is None:
         yield "FLOPs/token   unknown: a block does not say"
@@ -75,8 +76,8 @@ def lines(summary: Summary) -> Iterator[Sequence[str]]:
 
 
 def shares(summary: Summary) -> bool:
-    """Whether a token meets some parameters more than once."""
-    return summary.used_parameters != summary.parameters
+    """Whether a token meets some parameters more than once, or not at all."""
+    return any(part.used_parameters != part.parameters for part in summary.parts)
 
 
 def part_titles(summary: Summary) -> Sequence[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..block import Param
+from ..block import Param, skipped_in
 from ..chain import MixerPlan, Trunk
 from ..plan import Plan
 from .runs import Run, runs
@@ -21,7 +21,7 @@ ELEMENT_SIZES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 class Part:
     """One part of the model: its unique parameters in all layers together, and those that a token meets.
 
-    `used_parameters` counts what is shared once for every use.
+    `used_parameters` counts what is shared once for every use, and not what a token skips.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Row:
 class Summary:
     """What a plan costs. `flops` is for one token as the last of `context`; None where a block cannot say.
 
-    `parameters` counts each once, `used_parameters` those that are shared once for every use.
+    `parameters` counts each once, `used_parameters` as often as a token meets them.
     """
 
     name: str
@@ -130,7 +130,7 @@ def described(mixer: MixerPlan) -> str:
 def parts(plan: Plan) -> Iterator[Part]:
     """Every part once: the tables, each block by its word, adapters, the norms, the head.
 
-    What is shared counts once, and beside that as often as it is used.
+    Each counts once, and beside that as often as a token meets it.
     """
     tensors = plan.parameters()
     yield whole("embedding", "embedding", sum(size_under(name, tensors) for name in EMBEDDING))
@@ -163,11 +163,12 @@ def pieces(plan: Plan) -> Iterator[tuple[str, str, int, int]]:
             for mixer in chain.mixers:
                 again = mixer.trunk in seen if mixer.trunk else not fresh
                 size = size_of(mixer)
-                yield mixer.word, mixer.block.kind, 0 if again else size, size
+                yield mixer.word, mixer.block.kind, 0 if again else size, size - mixer.skipped
                 seen |= {mixer.trunk} if mixer.trunk else set()
             seen |= {chain.trunk} if chain.trunk else set()
             if own := sum(param.count for _, param in chain.use_parameters()):
-                yield f"{name.rstrip('.') or 'layers'}: each use", "linear", own, own
+                met = own - skipped_in(chain.adapting())
+                yield f"{name.rstrip('.') or 'layers'}: each use", "linear", own, met
 
 
 def size_of(mixer: MixerPlan) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _SCALES = ("", "k", "M", "B", "T", "Q")
 
@@ -29,3 +31,11 @@ def amount(number: int, unit: str) -> str:
 def layers(first: int, last: int) -> str:
     """A run of layers as overrides select it: `0..31`, or `5` for one."""
     return str(first) if first == last else f"{first}..{last}"
+
+
+def met(parts: Iterable[tuple[int, int]]) -> str:
+    """What differs between parameters and those that a token meets, part by part."""
+    pairs = list(parts)
+    shared = ["shared ones once for each use"] if any(used > unique for unique, used in pairs) else []
+    skipped = ["skipped ones not"] if any(used < unique for unique, used in pairs) else []
+    return ", ".join(shared + skipped)

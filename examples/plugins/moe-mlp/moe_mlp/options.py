@@ -50,7 +50,7 @@ class MoEMLP(Block):
         return key == query
 
     def declares(self, site: Site) -> Declared:
-        """The router, and two groups of linears for each expert, so that adapters and packing reach them."""
+        """The router, and two groups of linears for each expert, of which a token passes its own alone."""
         linears = {"router": Linears(reads=site.reads, parts={"router": self.num_experts})}
         for number in range(self.num_experts):
             for name, group in self.expert(site).items():
@@ -59,17 +59,16 @@ class MoEMLP(Block):
 
     def expert(self, site: Site) -> dict[str, Linears]:
         """The linears of one expert."""
-        width = self.intermediate_size
+        width, used = self.intermediate_size, (self.num_experts_per_tok, self.num_experts)
         up, down = ("intermediate", "hidden"), ("hidden", "intermediate")
         return {
-            "gate_up": Linears(reads=site.reads, parts={"gate": width, "up": width}, axes=up),
-            "down": Linears(reads=width, parts={"down": site.writes}, axes=down),
+            "gate_up": Linears(reads=site.reads, parts={"gate": width, "up": width}, axes=up, used=used),
+            "down": Linears(reads=width, parts={"down": site.writes}, axes=down, used=used),
         }
 
     def flops(self, site: Site, context: int) -> int:
-        """The host counts every linear for every token; what the experts that a token skips would cost comes off."""
-        skipped = self.num_experts - self.num_experts_per_tok
-        return -skipped * sum(group.flops for group in self.expert(site).values())
+        """None beyond the linears."""
+        return 0
 
     def build(self, site: Site) -> MoEMLPModule:
         """The torch module."""

@@ -24,14 +24,13 @@ def built() -> Any:
 
 
 def test_the_plan_counts_it() -> None:
-    """Parameters are those of all experts, FLOPs those of the experts that a token uses: 2 of 8."""
+    """Parameters are those of all experts; FLOPs, and what a token uses, those of its own: 2 of 8."""
     plan = composer.resolve(composer.read_spec(SPEC))
-    block, site = plan.layers[0].host.mixers[1].block, plan.layers[0].host.mixers[1].site
     own = sum(p.count for name, p in plan.parameters().items() if name.startswith("layers.0.experts."))
     router, expert = 128 * 8, 3 * 128 * 160
-    linears = sum(group.flops for group in block.declares(site).linears.values())
     assert router + 8 * expert == own
-    assert 2 * (router + 2 * expert) == linears + block.flops(site, 1)
+    assert 2 * (router + 2 * expert) == plan.layers[0].host.mixers[1].flops(1)
+    assert len(plan.layers) * 6 * expert == plan.parameter_count - plan.used_parameter_count
 
 
 def test_everything_that_a_model_is_held_to() -> None:
