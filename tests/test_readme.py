@@ -74,6 +74,12 @@ def test_code_comes_early_and_the_page_is_short() -> None:
     assert README.count("\n") <= 130
 
 
+@pytest.mark.parametrize("page", ["heads", "cache", "checkpoints", "errata", "writing-a-spec", "prove"])
+def test_the_pages_that_readers_look_for_are_linked(page: str) -> None:
+    """What is easily missed in a folder of many pages."""
+    assert f"](docs/{page}.md)" in README
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(name: str) -> None:
     """Every relative link of the pages at the top is a file or folder of the repository."""
@@ -81,3 +87,12 @@ def test_links_lead_somewhere(name: str) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
 
     assert [] == [link for link in links if not (ROOT / link).exists()]
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_links_of_the_docs_lead_somewhere(page: Path) -> None:
+    """The same of every page in docs, from where it stands."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if not link.startswith("http")]
+
+    assert [] == [link for link in links if not (page.parent / link).exists()]
