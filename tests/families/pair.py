@@ -1,7 +1,8 @@
 """The reference beside our model on one case of a family, and how far the two may be apart.
 
 The tolerance of a case is the larger of 1e-5 and three times the distance between the reference's own ways to
-the same numbers on that case: its attention implementations, its chunk sizes, at once and from a cache.
+the same numbers on that case: its attention implementations, its chunk sizes, at once and from a cache, and from
+weights that are moved by a rounding.
 """
 
 from __future__ import annotations
@@ -25,6 +26,16 @@ CHUNKED = {"zamba2": "chunk_size", "mamba2": "chunk_size"}
 def relative(a: Tensor, b: Tensor) -> float:
     """The largest difference, in units of the largest value of `b`."""
     return float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp_min(1e-30))
+
+
+def moved(model: Any, seed: int) -> Any:
+    """The model with every weight at the next number, up or down: what one rounding of the weights does."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            up = torch.rand(weight.shape, generator=generator) < 0.5
+            weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf)))
+    return model
 
 
 class Pair:
@@ -74,7 +85,9 @@ class Pair:
     @functools.cached_property
     def others(self) -> list[Any]:
         """The reference's other ways to the same numbers."""
-        ways = [] if self.case.family in ("gemma2", "mamba2") else [self.reference("sdpa")]
+        ways = [moved(self.reference(), seed) for seed in range(2)]
+        if self.case.family not in ("gemma2", "mamba2"):
+            ways.append(self.reference("sdpa"))
         if self.case.family in CHUNKED:
             ways.append(self.reference(**{CHUNKED[self.case.family]: 5}))
         return ways
