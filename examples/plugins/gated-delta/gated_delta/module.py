@@ -1,4 +1,4 @@
-"""The torch half.  B batch, T tokens in this call, H heads of values, K tokens that the convolution looks at."""
+"""The torch half.  B batch, T tokens in this call, H heads of values."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from composer.nn import At, LinearGroup, Mixer, Step, activation
+from composer.nn import At, LinearGroup, Mixer, Step, activation, convolve, exactly
 
-from . import delta, short
+from . import delta
 
 if TYPE_CHECKING:
     from composer import Site
@@ -34,7 +34,7 @@ class GatedDeltaModule(Mixer):
 
     def forward(self, x: Tensor, at: At) -> Tensor:
         q, k, v, z, b, a = self.into(x, at)
-        with short.exactly(x.device):
+        with exactly(x.device):
             y = self._read(torch.cat([q, k, v], -1), b, a, at)
             y = F.rms_norm(y, y.shape[-1:], self.norm.to(y.dtype), self.o.norm_eps)
             y = (y.flatten(-2) * F.silu(z.to(y.dtype))).to(z.dtype)
@@ -43,22 +43,20 @@ class GatedDeltaModule(Mixer):
     def _read(self, qkv: Tensor, b: Tensor, a: Tensor, at: At) -> Tensor:
         """What each token reads of the memories, (B, T, H, values), in float32 or better."""
         o, step, state = self.o, at.step, at.state()
-        rule = delta.recur if step.attention == "reference" else delta.scan
-        work = torch.promote_types(qkv.dtype, torch.float32)
-        full = torch.cat([state["conv"].to(work), qkv.to(work)], 1)
-        mixed = self.act(short.convolve(full, self.conv.to(work), step))
-        q, k, v = mixed.split_with_sizes([o.keys, o.keys, o.values], -1)
-        log_decay, rate = self._rates(a.to(work), b.to(work), step)
+        rule = delta.recur if step.slow else delta.scan
+        mixed, newest = convolve(qkv, state["conv"], self.conv, None, step)
+        q, k, v = self.act(mixed).split_with_sizes([o.keys, o.keys, o.values], -1)
+        log_decay, rate = self._rates(a.to(mixed.dtype), b.to(mixed.dtype), step)
         y, memory = rule(
             delta.unit(q.unflatten(-1, (o.num_key_heads, -1))) * o.key_head_dim**-0.5,
             delta.unit(k.unflatten(-1, (o.num_key_heads, -1))),
             v.unflatten(-1, (o.num_value_heads, -1)),
             log_decay,
             rate,
-            state["memory"].to(work),
+            state["memory"].to(mixed.dtype),
             step.segments,
         )
-        at.remember(conv=short.newest(full, o.conv_kernel - 1, step), memory=memory)
+        at.remember(conv=newest, memory=memory)
         return y
 
     def _rates(self, a: Tensor, b: Tensor, step: Step) -> tuple[Tensor, Tensor]:

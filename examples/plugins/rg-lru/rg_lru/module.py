@@ -1,4 +1,4 @@
-"""The torch half.  B batch, T tokens in this call, W channels, K tokens that the convolution looks at."""
+"""The torch half.  B batch, T tokens in this call, W channels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from composer.nn import At, LinearGroup, Mixer, Step, activation
+from composer.nn import At, LinearGroup, Mixer, Step, activation, convolve, exactly
 
-from . import recurrence, short
+from . import recurrence
 
 if TYPE_CHECKING:
     from composer import Site
@@ -28,7 +28,6 @@ class RGLRUModule(Mixer):
         super().__init__()
         width, heads = options.width or 0, options.num_heads
         gate = (heads, width // heads, width // heads)
-        self.before = options.conv_kernel - 1
         self.decay = nn.Parameter(torch.empty(width))
         self.conv = nn.Parameter(torch.empty(width, options.conv_kernel))
         self.input_gate, self.decay_gate = nn.Parameter(torch.empty(gate)), nn.Parameter(torch.empty(gate))
@@ -41,15 +40,12 @@ class RGLRUModule(Mixer):
 
     def forward(self, x: Tensor, at: At) -> Tensor:
         x, y = self.into(x, at)
-        state, work = at.state(), torch.promote_types(x.dtype, torch.float32)
-        with short.exactly(x.device):
-            full = torch.cat([state["conv"].to(work), x.to(work)], 1)
-            mixed = short.convolve(full, self.conv.to(work), self.conv_bias.to(work), at.step)
+        state, scan = at.state(), recurrence.recur if at.step.slow else recurrence.scan
+        with exactly(x.device):
+            mixed, newest = convolve(x, state["conv"], self.conv, self.conv_bias, at.step)
             decay, written = self._gated(mixed, at.step)
-            slow = at.step.attention == "reference"
-            scan = recurrence.recur if slow else recurrence.scan
-            read, memory = scan(decay, written, state["memory"].to(work))
-        at.remember(conv=short.newest(full, self.before, at.step), memory=memory)
+            read, memory = scan(decay, written, state["memory"].to(mixed.dtype))
+        at.remember(conv=newest, memory=memory)
         return self.out(read.to(y.dtype) * self.act(y), at)[0]
 
     def _gated(self, x: Tensor, step: Step) -> tuple[Tensor, Tensor]:
@@ -60,7 +56,7 @@ class RGLRUModule(Mixer):
         opened, taken = self._gates(x)
         logs = F.softplus(self.decay.to(x.dtype)) * -SHARPNESS * opened
         share = recurrence.root(-torch.expm1(2 * logs))
-        decay, first, real = logs.exp(), begins(step), step.valid
+        decay, first, real = logs.exp(), step.first, step.valid
         if first is not None:
             share = share.masked_fill(first[..., None], 1)
             decay = decay.masked_fill(first[..., None], 0)
@@ -80,12 +76,3 @@ class RGLRUModule(Mixer):
             )
         )
         return opened.to(x.dtype).sigmoid(), taken.to(x.dtype).sigmoid()
-
-
-def begins(step: Step) -> Tensor | None:
-    """(B, T) which tokens are the first of a sequence, None where none is."""
-    first = step.indices == 0 if 0 in step.starts else None
-    segments = step.segments
-    if segments is None or first is None:
-        return first
-    return first | (torch.diff(segments, prepend=segments[:, :1]) != 0)

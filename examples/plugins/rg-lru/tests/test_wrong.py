@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from composer.nn import Step
 from rg_lru import module, recurrence
 
 from .beside import CASES, Case, Pair, distance
@@ -43,7 +44,7 @@ CODE: dict[str, tuple[object, str, object]] = {
     "decays of seven, not eight": (module, "SHARPNESS", 7.0),
     "what is written is not scaled": (recurrence, "root", torch.ones_like),
     "scaled by the square": (recurrence, "root", lambda x: x),
-    "the first token is scaled too": (module, "begins", lambda step: None),
+    "the first token is scaled too": (Step, "first", None),
 }
 LONG = [case for case in CASES if case.tokens > 8][:8]
 
