@@ -20,7 +20,7 @@ from composer.train.tokens import Tokens
 
 from .prove import FULL, at_most
 
-SHIPPED = ("pocket-mistral", "pocket-ministral")
+SHIPPED = ("pocket-mistral", "pocket-ministral", "pocket-zamba2")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 
