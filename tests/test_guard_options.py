@@ -30,10 +30,7 @@ STRETCHED: list[dict[str, Any]] = [
 ]  # fmt: skip
 # What no model that is read here needs, and why it is there all the same.
 REASONS = {
-    "Spec.overrides": "a person's way to change single layers of a pattern",
-    "Override.at": "a key of an override",
-    "Override.block": "a key of an override",
-    "Override.set": "a key of an override",
+    "Override.block": "a person's way to name what an override changes, where a layer has several blocks",
     "Spec.final": "where --set on the command line ends up",
     "Branch.scale": "the other factor of a residual branch, beside `residual`",
     "Adapter.alpha": "training adapters of one's own",
@@ -47,7 +44,8 @@ ONE_FAMILY = {
     "gemma2": {
         "Branch.post", "Embedding.scale", "Head.softcap", "Norm.offset", "Norm.cast", "Attention.softcap",
     },
-    "gpt2": {"Embedding.dropout"},
+    # Overrides would stay: they are a person's way to change single layers of a pattern.
+    "gpt2": {"Embedding.dropout", "Spec.overrides", "Override.at", "Override.set"},
     "mamba2": {"Mamba2.hidden_act", "Mamba2.conv_bias", "Mamba2.norm_eps", "Mamba2.dt_min", "Mamba2.dt_max"},
     "opt": {
         "Spec.final_norm", "Spec.layerdrop", "Branch.after", "Positions.offset", "Embedding.size", "Norm.affine",
