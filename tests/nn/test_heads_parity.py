@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,6 @@ def _alone() -> Iterator[None]:
 def pair_of(family: str, head: str, number: int, folder: Path, labels: int = 3) -> Pair:
     """A case whose token for the end is also the one for padding, in every other one."""
     given = case(family, 5000 + number)
-    if family == "gpt2":
-        given = replace(given, config={**given.config, "scale_attn_by_inverse_layer_idx": False})  # not taken
     if number % 2:
         given = replace(given, config={**given.config, "eos_token_id": given.config["pad_token_id"]})
     return Pair(given, folder, head, labels)
@@ -161,17 +159,48 @@ def test_files(family: str, head: str, number: int, tmp_path: Path) -> None:
     within(pair, "scores of saved files", relative(pair.logits(again.eval()(pair.ids)), pair.expected))
 
 
+@dataclass(frozen=True)
+class Way:
+    """One of the reference's ways to the same numbers: its options, its inputs, and weights moved by a rounding."""
+
+    batch: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    options: dict[str, Any] = field(default_factory=dict)
+    moved: int | None = None
+
+    def gradients(self, pair: Pair, folder: Path, **config: Any) -> tuple[float, dict[str, Tensor]]:
+        """The loss and the gradient of every parameter, by our names."""
+        model = pair.reference(**self.options, **config)
+        if self.moved is not None:
+            nudge(model, self.moved)
+        loss = reference_loss(pair, model, self.batch, self.targets)
+        loss.backward()
+        return loss.item(), pair.gradients(model, folder)
+
+
+def nudge(model: Any, seed: int) -> None:
+    """Move every weight to the next number, up or down: what one rounding does."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            up = torch.rand(weight.shape, generator=generator) < 0.5
+            weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf)))
+
+
 def compare(
     pair: Pair, batch: dict[str, Tensor], targets: dict[str, Tensor], folder: Path, **config: Any
 ) -> None:
-    """The loss of a batch, and the gradient of every parameter beside the nearest of the reference's ways to it."""
-    losses, grads = [], []
-    for number, (way, *given) in enumerate(ways_of(pair, batch, targets)):
-        model = pair.reference(**way, **config)
-        loss = reference_loss(pair, model, *given)
-        loss.backward()
-        losses.append(loss.item())
-        grads.append(pair.gradients(model, folder / str(number)))
+    """The loss of a batch and the gradient of every parameter, each held to the reference's own spread of it.
+
+    No floor but that of every oracle, 1e-5.  Over 900 losses of seven families our gradients were at most 0.85 of
+    the tolerance away, 0.53 where there are scans.  It takes the weights moved by one rounding to say how ill
+    conditioned a case is: by kernels, chunks, padding and the order of rows alone Zamba2 reached 3.3 of it, OPT
+    1.1, which floors of 1e-4 and 2e-5 had hidden.
+    """
+    (first, expected), *others = (
+        way.gradients(pair, folder / str(number), **config)
+        for number, way in enumerate(ways_of(pair, batch, targets))
+    )
     pair.ours.zero_grad()
     pair.ours.problem_type = config.get("problem_type")
     loss = pair.ours(**batch, **targets).loss
@@ -179,45 +208,47 @@ def compare(
     found = {
         name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in pair.ours.named_parameters()
     }
-
     if pair.head == "question-answering":  # what moves every score alike changes no answer: rounding is left
         within(pair, "gradients of biases", float(found.pop("head.bias").abs().max()), 1e-6)
-    spread = max((off(other, grads[0], found) for other in grads[1:]), default=0.0)
-    # Either side rounds on its own way: this far at most where a case is ill conditioned, further in a scan.
-    least = 1e-4 if pair.case.family in CHUNKED else 2e-5
-    allowed = max(pair.tolerance, 3 * spread, least)
-    within(pair, "loss", abs(loss.item() - losses[0]) / max(abs(losses[0]), 1e-3), allowed)
-    within(pair, "gradients", min(off(found, each, found) for each in grads), allowed)
+    size = max(abs(first), 1e-3)
+    spread = max(abs(other - first) for other, _ in others) / size
+    within(pair, "loss", abs(loss.item() - first) / size, max(pair.tolerance, 3 * spread))
+    spread = max(off(other, expected, found) for _, other in others)
+    within(pair, "gradients", off(found, expected, found), max(1e-5, 3 * spread))
 
 
-def ways_of(
-    pair: Pair, batch: dict[str, Tensor], targets: dict[str, Tensor]
-) -> list[tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]]:
-    """The ways of the reference to the same numbers: its kernels, its chunks, and more padding."""
-    ways: list[tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]] = [({}, batch, targets)]
+def ways_of(pair: Pair, batch: dict[str, Tensor], targets: dict[str, Tensor]) -> list[Way]:
+    """The plain way first; then kernels, chunks, more padding, rows in the other order, weights moved."""
+    ways = [Way(batch, targets)]
     on_left = bool(batch["attention_mask"][0, 0] == 0)
     if pair.case.family != "gemma2":  # its other kernels leave out its caps
-        ways.append(({"attention": "sdpa"}, batch, targets))
+        ways.append(Way(batch, targets, {"attention": "sdpa"}))
     if pair.case.family in CHUNKED:
-        ways.append(({CHUNKED[pair.case.family]: 5}, batch, targets))
+        ways.append(Way(batch, targets, {CHUNKED[pair.case.family]: 5}))
     if pair.head != "question-answering" and pair.case.family != "gpt2":  # which counts padding as positions
         more = (5, 0) if on_left else (0, 5)
         fill = {"input_ids": pair.case.config["pad_token_id"], "attention_mask": 0, "labels": -100}
         wider = {name: pad(value, more, value=fill[name]) for name, value in batch.items()}
         whole = pair.head == "sequence-classification"
-        labels = targets["labels"]
-        ways.append(({}, wider, targets if whole else {"labels": pad(labels, more, value=fill["labels"])}))
-    return ways
+        labels = targets["labels"] if whole else pad(targets["labels"], more, value=fill["labels"])
+        ways.append(Way(wider, {"labels": labels}))
+    ways.append(Way(turned(batch), turned(targets)))
+    return [*ways, *(Way(batch, targets, moved=seed) for seed in range(3))]
+
+
+def turned(given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The rows in the other order."""
+    return {name: value.flip(0) for name, value in given.items()}
 
 
 def off(one: dict[str, Tensor], other: dict[str, Tensor], names: Iterable[str]) -> float:
-    """The worst tensor's largest difference, over its largest value and a hundredth of the largest of all.
+    """The worst tensor's largest difference, over its largest value and a thousandth of the largest of all.
 
     The loss of two rows hangs on few scores, and leaves some tensors gradients that are mostly rounding.
     """
     top = max(float(other[name].abs().max()) for name in names)
     return max(
-        float((one[name] - other[name]).abs().max()) / (float(other[name].abs().max()) + top / 100)
+        float((one[name] - other[name]).abs().max()) / (float(other[name].abs().max()) + top / 1000)
         for name in names
     )
 
