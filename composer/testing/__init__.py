@@ -11,6 +11,7 @@ And `verify`, which holds a whole model to its plan and every way to compute it 
 
 from __future__ import annotations
 
+from .alone import Alone, alone
 from .checks import contract_checks
 from .parametrize import parametrize_with_checks
 from .running import SITE, ContractError, Outcome, check_block, run_checks
@@ -19,10 +20,12 @@ from .verifying import verify
 
 __all__ = [
     "SITE",
+    "Alone",
     "ContractError",
     "Outcome",
     "Row",
     "Verification",
+    "alone",
     "check_block",
     "contract_checks",
     "parametrize_with_checks",

@@ -19,6 +19,9 @@ from composer.nn import HybridCache, Model, build
 from composer.plan import EmbeddingPlan, HeadPlan, Plan, Sizes
 from composer.spec import BlockEntry, Draw, Spec
 
+LONG = 256
+"""Tokens of a text that goes over the chunks that blocks compute in."""
+
 
 class Bench:
     """A settled block at its site; every model made here computes exactly what the block returns."""
@@ -37,6 +40,11 @@ class Bench:
     def tokens(self) -> int:
         """A length that goes well past a short window."""
         return min(2 * self.window, 40) + 11
+
+    @property
+    def long(self) -> bool:
+        """Whether a long text may stand here."""
+        return (self.site.max_position_embeddings or LONG) >= LONG
 
     def plan_with(self, init: Mapping[str, Draw]) -> Plan:
         """The same plan with other draws."""

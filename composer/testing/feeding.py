@@ -86,15 +86,20 @@ def as_whole(bench: Bench, case: Case) -> None:
         expect_close(torch.cat(parts), expected[b], "what calls return that continue a cache", row=b)
 
 
+def packed(bench: Bench, model: Model, case: Case) -> Tensor:
+    """(1, T, W): what a row of packed sequences returns."""
+    (lengths,) = case.calls
+    segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[None]
+    return bench.run(model, bench.input(1, sum(lengths)), segment_ids=segments)
+
+
 def as_packed(bench: Bench, case: Case) -> None:
     """Sequences packed into one row return what each returns alone."""
     model, (lengths,) = bench.model(), case.calls
-    x, start = bench.input(1, sum(lengths)), 0
-    segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[None]
-    packed = bench.run(model, x, segment_ids=segments)
+    out, x, start = packed(bench, model, case), bench.input(1, sum(lengths)), 0
     for number, length in enumerate(lengths):
         span = slice(start, start + length)
         if length:
             what = f"packed sequence {number}"
-            expect_close(packed[0, span], bench.run(model, x[:, span])[0], what, token=start)
+            expect_close(out[0, span], bench.run(model, x[:, span])[0], what, token=start)
         start += length

@@ -8,12 +8,11 @@ from torch import Tensor
 from composer.nn import HybridCache
 from composer.nn.states import States
 
-from .bench import Bench
+from .bench import LONG, Bench
 from .cases import Case
 from .feeding import as_whole, feed, new_cache, text_of
 from .findings import expect, expect_close, hold
 
-LONG = 256
 LARGE = 300
 """What single channels of a stream grow to in large models, over what is usual."""
 MOST_GROWTH = 8.0
@@ -47,8 +46,8 @@ def remembered(bench: Bench, case: Case, text: Tensor) -> dict[str, Tensor]:
 
 def bounded(bench: Bench) -> None:
     """Over a long text, and for large values, memory is as declared, numbers stay finite and calls agree."""
-    if (bench.site.max_position_embeddings or LONG) >= LONG:
-        hold(bench, as_whole, Case(((LONG // 2,),) * 2, declared=True))
+    if bench.long:
+        hold(bench, as_whole, Case(((131,), (120,)), declared=True))
         _grows(bench)
     hold(bench, _finite, Case.of(2, 16))
 

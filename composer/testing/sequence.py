@@ -10,12 +10,16 @@ from torch import Tensor
 
 from .bench import Bench
 from .cases import Case
-from .feeding import as_alone, as_packed, as_whole, feed, text_of
+from .feeding import as_alone, as_packed, as_whole, feed, packed, text_of
 from .findings import broken, expect, expect_close, hold
 from .tolerance import TOLERANCE
 
 FEWEST = 2
 """Tokens of the shortest chunk: what a block does with a single one is a check of its own."""
+
+
+LONG_PACKED = Case(((64, 5, 59, 60),), packed=True)
+"""Sequences that begin where chunks of 16, 32, 64 and 128 tokens do, and between."""
 
 
 def shape(bench: Bench) -> None:
@@ -93,11 +97,16 @@ def padding(bench: Bench) -> None:
     """Padding on either side of a row changes nothing, neither in that call nor in those that continue it."""
     calls = (bench.tokens, bench.tokens - 4, 1), (2, 2, 2), (1, 1, 1)
     hold(bench, as_alone, Case(calls), Case(calls, side="left"))
+    if bench.long:
+        # As long as rows differ little, so that the host runs them in one call.
+        hold(bench, as_alone, Case(((150, 141, 149), (1, 9, 2))))
 
 
 def packing(bench: Bench) -> None:
     """Sequences packed into one row by segment_ids return what each returns alone."""
     hold(bench, as_packed, Case(((5, 1, bench.tokens, 3),), packed=True))
+    if bench.long:
+        hold(bench, as_packed, LONG_PACKED)
 
 
 def chunks(bench: Bench) -> None:
@@ -138,8 +147,17 @@ def crop(bench: Bench) -> None:
 
 
 def kernels(bench: Bench) -> None:
-    """The fast attention kernel returns what the slow obvious one returns, with and without a cache."""
-    hold(bench, _kernels, Case.of(2, bench.tokens), Case.of(2, bench.tokens - 3, 2, 1))
+    """The fast kernels return what the slow obvious ones return: over a cache, padded and packed too."""
+    tokens = bench.tokens
+    hold(bench, _kernels, Case.of(2, tokens), Case.of(2, tokens - 3, 2, 1), Case(((tokens, 3), (1, 2))))
+    hold(bench, _packed_kernels, Case(((5, 1, tokens, 3),), packed=True))
+
+
+def _packed_kernels(bench: Bench, case: Case) -> None:
+    fast, slow = bench.model(), bench.model()
+    slow.attention = "reference"
+    found, expected = (packed(bench, model, case)[0] for model in (fast, slow))
+    expect_close(found, expected, "the fast kernel over packed sequences")
 
 
 def _kernels(bench: Bench, case: Case) -> None:

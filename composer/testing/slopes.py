@@ -12,7 +12,7 @@ from composer.nn import Model
 from .bench import Bench
 from .cases import Case
 from .feeding import text_of
-from .findings import broken, expect, hold
+from .findings import broken, expect, expect_close, hold
 from .tolerance import NOISE, SLOPE
 
 Returned = Callable[[], Tensor]
@@ -22,8 +22,18 @@ DISTANCES = (1e-2, 3e-3, 1e-3)
 
 
 def gradients(bench: Bench) -> None:
-    """Gradients reach every parameter and the input, finite, and are the slopes of what is returned."""
+    """Gradients reach all parameters and the input, are slopes of the result, and wanting them changes nothing."""
+    hold(bench, _same, Case.of(2, bench.tokens), Case(((bench.tokens, 3),), cached=False), Case.of(2, 1))
     hold(bench, _gradients, Case.of(2, 6), Case(((6, 3),), cached=False))
+
+
+def _same(bench: Bench, case: Case) -> None:
+    model, x = bench.model(), text_of(bench, case)
+    with torch.no_grad():
+        expected = terms(bench, model, x, case)
+    expect_close(
+        terms(bench, model, x, case).detach(), expected, "where gradients are wanted, what it returns"
+    )
 
 
 def _gradients(bench: Bench, case: Case) -> None:

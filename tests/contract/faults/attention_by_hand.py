@@ -93,6 +93,13 @@ class Raises(Module):
         return y * (1 / 0)
 
 
+class TrainingDiffers(Module):
+    """A path of its own, where gradients are wanted, leaves out the window."""
+
+    def visible(self) -> Any:
+        return Causal() if torch.is_grad_enabled() else Causal(WINDOW)
+
+
 class CompiledDiffers(Module):
     """A shorter path for the compiler leaves out the positions."""
 

@@ -206,6 +206,17 @@ class CountsItself(Module):
         return at.step.positions if not at.slot else torch.arange(start, start + at.step.width)[None]
 
 
+class CountsRows(Module):
+    """The tokens of each row are counted on the slot, and not taken back when the cache goes back."""
+
+    def positions(self, at: At) -> Tensor:
+        if at.slot is None:
+            return at.step.positions
+        seen = getattr(at.slot, "seen", (0,) * len(at.step.counts))
+        at.slot.seen = tuple(map(sum, zip(seen, at.step.counts, strict=True)))  # type: ignore[union-attr]  # the fault
+        return at.step.tensor(seen)[:, None] + torch.arange(at.step.width)
+
+
 class MixesRows(Module):
     """The mean of the batch is subtracted from the stream."""
 

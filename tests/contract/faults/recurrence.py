@@ -71,6 +71,10 @@ class Module(nn.Module):
     def least(self, x: Tensor, at: At) -> float:
         return 0.1
 
+    def asked(self, t: int) -> bool:
+        """Whether a packed sequence may begin at a token."""
+        return t > 0
+
     def begin(self, held: Any, at: At) -> Tensor:
         return held["sum"]
 
@@ -94,7 +98,7 @@ class Module(nn.Module):
         u = convolve(full, self.kernel.float(), self.convolved(at))
         segments, total, sums = self.scanned(at), self.begin(held, at), []
         for t in range(x.shape[1]):
-            if segments is not None and t:
+            if segments is not None and self.asked(t):
                 total = torch.where((segments[:, t] == segments[:, t - 1])[:, None], total, 0)
             total = self.mixed(self.fade(dt[:, t]) * total + dt[:, t] * u[:, t])
             sums.append(total)

@@ -44,6 +44,20 @@ class SumsAcrossSegments(Module):
         return None
 
 
+class SumsAcrossChunks(Module):
+    """Work is done in chunks of 32 tokens, and a packed sequence that begins with one goes on from the last."""
+
+    def asked(self, t: int) -> bool:
+        return t % 32 > 0
+
+
+class SlowPathSumsAcross(Module):
+    """The slow path for the reference knows nothing of packed sequences."""
+
+    def scanned(self, at: At) -> Tensor | None:
+        return None if at.step.attention == "reference" else at.step.segments
+
+
 class ConvolvesAcrossSegments(Module):
     """The convolution reads the end of the packed sequence before."""
 
