@@ -75,7 +75,7 @@ TOLD = [
     ("recurrence-SumsAcrossSegments", "packing", "packed as 1 + 1 by segment_ids", "begins at zero"),
     ("recurrence-TailOnSlot", "crop", "1 token forgotten again after the first call", "beside the slot"),
     ("attention-LooksFurther", "sees_no_more", "1 row of 4 tokens", "the token itself and n - 1 before it"),
-    ("attention-LooksFurther", "crop", "", "'steps' fails too and asks for less"),
+    ("attention-LooksFurther", "crop", "", "fails too and asks for less"),
     ("attention-MixesRows", "rows", "2 rows of 1 token", "over the batch"),
     ("attention-Renamed", "half", "", "mend 'parameters' first"),
     ("attention-CallsParts", "adapters", "", "its weights and its parts know nothing of adapters"),
