@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "tests")]
-from beside import Case, Pair, block_of, reference  # noqa: E402  # of the tests
+from beside import Case, Pair, reference  # noqa: E402  # of the tests
 
 PROMPT, STEPS, ROUNDS = 512, 32, 7
 
@@ -45,11 +45,11 @@ def main() -> None:
     torch.set_num_threads(1)
     case = Case(hidden, hidden // 128, hidden // 64, 128, 128, tokens=PROMPT, rows=1)
     pair = Pair(case)
-    ours, theirs, token = watched(block_of(pair.ours)), watched(pair.theirs), pair.x[:, :1]
+    ours, theirs, token = watched(pair.ours.block), watched(pair.theirs), pair.x[:, :1]
     for _ in range(1 + ROUNDS):
         cache = pair.ours.new_cache(1, max_length=PROMPT + STEPS)
         for part in (pair.x, *[token] * STEPS):
-            pair.ours(inputs_embeds=part, past_key_values=cache)
+            pair.ours(part, cache)
         cache = reference.DynamicCache(config=case.config())
         for part in (pair.x, *[token] * STEPS):
             pair.theirs(part, cache_params=cache)

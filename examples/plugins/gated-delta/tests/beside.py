@@ -15,23 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import composer
-import gated_delta
+from composer import Site
+from composer.testing import Alone, alone
+from gated_delta import GatedDelta
 
 reference = pytest.importorskip("transformers.models.qwen3_next.modeling_qwen3_next")
-
-SPEC = """
-composer: 1
-name: alone
-vocab_size: 1
-hidden_size: {hidden}
-norm: {{kind: rms, eps: 1.0e-5}}
-layer: [{{mix: mixer, residual: 0}}]
-pattern: block
-blocks:
-  block: {block}
-init: {{conv: {{distribution: constant}}, A_log: {{distribution: constant}}, dt_bias: {{distribution: constant}}}}
-"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,10 +40,9 @@ class Case:
     def __repr__(self) -> str:
         return f"{self.key_heads}x{self.key_dim}-{self.value_heads}x{self.value_dim}-{self.tokens}"
 
-    def block(self, **other: Any) -> dict[str, Any]:
-        """The options of ours."""
-        return {
-            "kind": "gated-delta",
+    def block(self, **other: Any) -> GatedDelta:
+        """Ours."""
+        given = {
             "num_key_heads": self.key_heads,
             "num_value_heads": self.value_heads,
             "key_head_dim": self.key_dim,
@@ -65,6 +52,7 @@ class Case:
             "norm_eps": self.eps,
             **other,
         }
+        return GatedDelta(**given)
 
     def config(self) -> Any:
         """The configuration of theirs."""
@@ -115,14 +103,10 @@ class Pair:
         self.x = torch.randn(case.rows, case.tokens, case.hidden)
         self.ours = self.model()
 
-    def model(self, weights: dict[str, Tensor] | None = None, **options: Any) -> Any:
-        """One layer that is nothing but the block, with the weights of theirs unless told otherwise."""
-        block = self.case.block(**options)
-        spec = composer.read_spec(SPEC.format(hidden=self.case.hidden, block=block))
-        plan = composer.resolve(spec, composer.catalog(gated_delta), head="base")
-        model = composer.build(plan).eval()
-        block_of(model).load_state_dict(self.weights if weights is None else weights)
-        return model
+    def model(self, weights: dict[str, Tensor] | None = None, **options: Any) -> Alone:
+        """The block alone, with the weights of theirs unless told otherwise."""
+        site = Site(reads=self.case.hidden, writes=self.case.hidden)
+        return alone(self.case.block(**options), site, self.weights if weights is None else weights)
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -134,8 +118,8 @@ class Pair:
         model = model or self.ours
         cache = model.new_cache(self.case.rows)
         with torch.no_grad():
-            outs = [returned(model, part, past_key_values=cache) for part in self.x.split(list(sizes), 1)]
-        return torch.cat(outs, 1), dict(cache.slots[0]["mixer"].read())
+            outs = [model(part, cache=cache) for part in self.x.split(list(sizes), 1)]
+        return torch.cat(outs, 1), model.states(cache)
 
     def expected(self, sizes: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """The same of theirs."""
@@ -155,8 +139,8 @@ class Pair:
         """Of the weights and the input of ours, for a loss that is a random direction."""
         x = self.x.clone().requires_grad_()
         self.ours.zero_grad()
-        (returned(self.ours, x) * self.direction).sum().backward()
-        return {"x": x.grad, **{name: p.grad for name, p in block_of(self.ours).named_parameters()}}
+        (self.ours(x) * self.direction).sum().backward()
+        return {"x": x.grad, **{name: p.grad for name, p in self.ours.block.named_parameters()}}
 
     def expected_gradients(self, chunk: int = 64) -> dict[str, Tensor]:
         """The same of theirs, under our names; `chunk` is how many tokens it works on at once."""
@@ -195,22 +179,6 @@ def renamed(theirs: dict[str, Tensor], case: Case) -> dict[str, Tensor]:
         **into,
         "out.o.weight": theirs["out_proj.weight"],
     }
-
-
-def block_of(model: Any) -> Any:
-    """The block's module."""
-    return model.get_submodule("layers.0.mixer")
-
-
-def returned(model: Any, x: Tensor, **call: Any) -> Tensor:
-    """What the block of a model returns for a stream."""
-    caught: list[Tensor] = []
-    handle = block_of(model).register_forward_hook(lambda module, given, out: caught.append(out))
-    try:
-        model(inputs_embeds=x, **call)
-    finally:
-        handle.remove()
-    return caught[0]
 
 
 def apart(a: Tensor, b: Tensor) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from .beside import Case, Pair, apart, reference, returned
+from .beside import Case, Pair, apart, reference
 
 CASE = Case(16, 2, 4, 8, 8, tokens=12, rows=1)
 
@@ -23,8 +23,8 @@ def test_pads_behind_a_text_are_remembered() -> None:
         first = pair.theirs(padded, cache_params=theirs, attention_mask=mask)[:, :8]
         assert apart(first, right[:, :8]) < 1e-5  # the text itself is right
         assert apart(pair.theirs(more, cache_params=theirs), right[:, 8:]) > 0.1
-        returned(pair.ours, padded, attention_mask=mask.long(), past_key_values=ours)
-        assert apart(returned(pair.ours, more, past_key_values=ours), right[:, 8:]) < 1e-5
+        pair.ours(padded, attention_mask=mask.long(), cache=ours)
+        assert apart(pair.ours(more, cache=ours), right[:, 8:]) < 1e-5
 
 
 def test_a_row_that_waits_is_moved_on() -> None:
@@ -38,9 +38,9 @@ def test_a_row_that_waits_is_moved_on() -> None:
         pair.theirs(text, cache_params=theirs)
         pair.theirs(pad, cache_params=theirs, attention_mask=mask)
         assert apart(pair.theirs(more, cache_params=theirs), right) > 0.1
-        returned(pair.ours, text, past_key_values=ours)
-        returned(pair.ours, pad, past_key_values=ours, attention_mask=mask.long())
-        assert apart(returned(pair.ours, more, past_key_values=ours), right) < 1e-5
+        pair.ours(text, cache=ours)
+        pair.ours(pad, cache=ours, attention_mask=mask.long())
+        assert apart(pair.ours(more, cache=ours), right) < 1e-5
 
 
 def test_packed_texts_read_each_other() -> None:
@@ -55,4 +55,4 @@ def test_packed_texts_read_each_other() -> None:
         packed = model(ids, position_ids=positions, use_cache=False).logits[:, 8:]
         assert apart(packed, model(ids[:, 8:], use_cache=False).logits) > 1e-3
         right = pair.theirs(pair.x[:, 8:])
-        assert apart(returned(pair.ours, pair.x, segment_ids=segments)[:, 8:], right) < 1e-5
+        assert apart(pair.ours(pair.x, segment_ids=segments)[:, 8:], right) < 1e-5

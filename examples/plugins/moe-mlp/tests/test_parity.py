@@ -18,7 +18,9 @@ from torch import Tensor
 from transformers import MixtralConfig
 from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
-import composer
+from composer import Site
+from composer.testing import Alone, alone
+from moe_mlp.options import MoEMLP
 
 ACTS = ("silu", "gelu", "relu")
 Weights = dict[str, Tensor]
@@ -99,13 +101,10 @@ class Case:
         model = self.model(weights, **options)
         cache = model.new_cache(len(self.x))
         with torch.no_grad():
-            parts = self.x.split(size, 1)
-            return torch.cat(
-                [model(inputs_embeds=x, past_key_values=cache).last_hidden_state for x in parts], 1
-            )
+            return torch.cat([model(x, cache) for x in self.x.split(size, 1)], 1)
 
-    def model(self, weights: Weights | None = None, **options: Any) -> Any:
-        """A model that is our block and nothing else: no norm, no residual, no head."""
+    def model(self, weights: Weights | None = None, **options: Any) -> Alone:
+        """Our block."""
         given = {
             "num_experts": self.sizes["experts"],
             "num_experts_per_tok": self.sizes["chosen"],
@@ -113,21 +112,8 @@ class Case:
             "hidden_act": self.sizes["act"],
             **options,
         }
-        spec = composer.Spec(
-            composer=1,
-            name="lone",
-            vocab_size=1,
-            hidden_size=self.sizes["width"],
-            norm={"kind": "rms", "eps": 1e-5},
-            final_norm=False,
-            layer=[{"mix": "mixer", "residual": 0.0}],
-            pattern="moe",
-            layers=1,
-            blocks={"moe": {"kind": "moe-mlp", **given}},
-        )
-        model = composer.build(composer.resolve(spec, head="base"))
-        model.get_submodule("layers.0.mixer").load_state_dict(weights or self.weights)
-        return model.eval()
+        site = Site(reads=self.sizes["width"], writes=self.sizes["width"])
+        return alone(MoEMLP(**given), site, weights or self.weights)
 
     @cached_property
     def tolerance(self) -> float:
@@ -155,9 +141,9 @@ def test_gradients(case: Case) -> None:
     probe, reference, model = case.drawn(1), case.reference(), case.model()
     x, y = case.x.clone().requires_grad_(), case.x.clone().requires_grad_()
     (reference(x) * probe).sum().backward()
-    (model(inputs_embeds=y).last_hidden_state * probe).sum().backward()
+    (model(y) * probe).sum().backward()
     expected = ours_of({name: p.grad for name, p in reference.named_parameters()}) | {"x": x.grad}
-    own = model.get_submodule("layers.0.mixer").named_parameters()
+    own = model.block.named_parameters()
     found = {name: p.grad for name, p in own} | {"x": y.grad}
     assert expected.keys() == found.keys()
     top = max(float(grad.abs().max()) for grad in expected.values())
@@ -174,7 +160,7 @@ def test_half_precision_is_no_worse(dtype: torch.dtype) -> None:
         with torch.no_grad():
             x = case.x.to(dtype)
             exact = case.reference().double()(x.double())
-            found = case.model().to(dtype)(inputs_embeds=x).last_hidden_state, case.reference().to(dtype)(x)
+            found = case.model().to(dtype)(x), case.reference().to(dtype)(x)
         scale = exact.square().mean().sqrt()
         errors += torch.stack([(out.double() - exact).square().mean().sqrt() / scale for out in found])
     assert errors[0] <= 1.1 * errors[1]

@@ -16,23 +16,12 @@ import pytest
 import torch
 from torch import Tensor
 
-import composer
-import rg_lru
+from composer import Site
+from composer.testing import Alone, alone
+from rg_lru import RGLRU
 
 reference = pytest.importorskip("transformers.models.recurrent_gemma.modeling_recurrent_gemma")
 
-SPEC = """
-composer: 1
-name: alone
-vocab_size: 1
-hidden_size: {hidden}
-norm: {{kind: rms, eps: 1.0e-5}}
-layer: [{{mix: mixer, residual: 0}}]
-pattern: block
-blocks:
-  block: {block}
-init: {{conv: {{distribution: constant}}, gate: {{distribution: constant}}, decay: {{distribution: constant}}}}
-"""
 Found = tuple[Tensor, dict[str, Tensor]]
 
 
@@ -58,16 +47,16 @@ class Case:
         first = 1 if self.hidden == self.width else 2
         return [first] + [1] * (self.tokens - first)
 
-    def block(self, **other: Any) -> dict[str, Any]:
-        """The options of ours."""
-        return {
-            "kind": "rg-lru",
+    def block(self, **other: Any) -> RGLRU:
+        """Ours."""
+        given = {
             "width": self.width,
             "num_heads": self.heads,
             "conv_kernel": self.kernel,
             "hidden_act": self.act,
             **other,
         }
+        return RGLRU(**given)
 
     def config(self) -> Any:
         """The configuration of theirs."""
@@ -113,14 +102,10 @@ class Pair:
         self.x = torch.randn(case.rows, case.tokens, case.hidden)
         self.ours = self.model()
 
-    def model(self, weights: dict[str, Tensor] | None = None, **options: Any) -> Any:
-        """One layer that is nothing but the block, with the weights of theirs unless told otherwise."""
-        block = self.case.block(**options)
-        spec = composer.read_spec(SPEC.format(hidden=self.case.hidden, block=block))
-        plan = composer.resolve(spec, composer.catalog(rg_lru), head="base")
-        model = composer.build(plan).eval()
-        block_of(model).load_state_dict(self.weights if weights is None else weights)
-        return model
+    def model(self, weights: dict[str, Tensor] | None = None, **options: Any) -> Alone:
+        """The block alone, with the weights of theirs unless told otherwise."""
+        site = Site(reads=self.case.hidden, writes=self.case.hidden)
+        return alone(self.case.block(**options), site, self.weights if weights is None else weights)
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -132,8 +117,8 @@ class Pair:
         model = model or self.ours
         cache = model.new_cache(self.case.rows)
         with torch.no_grad():
-            outs = [returned(model, part, past_key_values=cache) for part in self.x.split(list(sizes), 1)]
-        return torch.cat(outs, 1), dict(cache.slots[0]["mixer"].read())
+            outs = [model(part, cache=cache) for part in self.x.split(list(sizes), 1)]
+        return torch.cat(outs, 1), model.states(cache)
 
     def expected(self, sizes: Sequence[int], dtype: torch.dtype = torch.float32) -> Found:
         """The same of theirs; only the first call may have several tokens."""
@@ -158,8 +143,8 @@ class Pair:
     def gradients(self, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """Of the weights and the input of ours, for a loss that is a random direction."""
         x, ours = self.x.clone().to(dtype).requires_grad_(), copy.deepcopy(self.ours).to(dtype)
-        (returned(ours, x) * self.direction).sum().backward()
-        return {"x": x.grad, **{name: p.grad for name, p in block_of(ours).named_parameters()}}
+        (ours(x) * self.direction).sum().backward()
+        return {"x": x.grad, **{name: p.grad for name, p in ours.block.named_parameters()}}
 
     def expected_gradients(self, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """The same of theirs, under our names."""
@@ -204,22 +189,6 @@ def renamed(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
 def positions(start: int, count: int) -> Tensor:
     """(1, count) of tokens that follow `start` others."""
     return torch.arange(start, start + count)[None]
-
-
-def block_of(model: Any) -> Any:
-    """The block's module."""
-    return model.get_submodule("layers.0.mixer")
-
-
-def returned(model: Any, x: Tensor, **call: Any) -> Tensor:
-    """What the block of a model returns for a stream."""
-    caught: list[Tensor] = []
-    handle = block_of(model).register_forward_hook(lambda module, given, out: caught.append(out))
-    try:
-        model(inputs_embeds=x, **call)
-    finally:
-        handle.remove()
-    return caught[0]
 
 
 def apart(a: Tensor, b: Tensor) -> float:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from .beside import Case, Pair, apart, positions, returned
+from .beside import Case, Pair, apart, positions
 
 CASE = Case(16, 16, 4, tokens=12, rows=1)
 
@@ -44,8 +44,8 @@ def test_pads_before_a_text_enter_it(pair: Pair) -> None:
     counted = (mask.cumsum(1) - 1).masked_fill(~mask, 1)
     for where in (positions(0, 16), counted):
         assert apart(begun(pair)(padded, where, mask)[0][:, 4:], right) > 0.01
-    ours = returned(pair.ours, padded, attention_mask=mask.long())  # the block is given real tokens first
-    assert apart(ours[:, :12], right) < 1e-5
+    ours = pair.ours(padded, attention_mask=mask.long())
+    assert apart(ours[:, 4:], right) < 1e-5
 
 
 @torch.no_grad()
@@ -56,8 +56,8 @@ def test_pads_behind_a_text_are_remembered(pair: Pair) -> None:
     theirs(padded, positions(0, 11), mask)
     found = [theirs(pair.x[:, t : t + 1], positions(t, 1), None)[0] for t in range(8, 12)]
     assert apart(torch.cat(found, 1), right) > 0.01
-    returned(pair.ours, padded, attention_mask=mask.long(), past_key_values=ours)
-    assert apart(returned(pair.ours, pair.x[:, 8:], past_key_values=ours), right) < 1e-5
+    pair.ours(padded, attention_mask=mask.long(), cache=ours)
+    assert apart(pair.ours(pair.x[:, 8:], cache=ours), right) < 1e-5
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def test_several_tokens_that_continue_begin_the_convolution_anew(pair: Pair) -> 
     for start in (0, 6):
         part = pair.x[:, start : start + 6]
         found = theirs(part, positions(start, 6), None)[0]
-        assert apart(returned(pair.ours, part, past_key_values=ours), right[:, start : start + 6]) < 1e-5
+        assert apart(pair.ours(part, cache=ours), right[:, start : start + 6]) < 1e-5
     assert apart(found[:, :3], right[:, 6:9]) > 0.01
 
 
@@ -78,9 +78,9 @@ def test_two_texts_cannot_take_turns(pair: Pair) -> None:
     ours, beside = pair.ours.new_cache(1), pair.ours.new_cache(1)
     for text, cache in ((pair.x[:, :8], ours), (other, beside)):
         theirs(text, positions(0, 8), None)
-        returned(pair.ours, text, past_key_values=cache)
+        pair.ours(text, cache=cache)
     assert apart(theirs(pair.x[:, 8:9], positions(8, 1), None)[0], right) > 0.01
-    assert apart(returned(pair.ours, pair.x[:, 8:9], past_key_values=ours), right) < 1e-5
+    assert apart(pair.ours(pair.x[:, 8:9], cache=ours), right) < 1e-5
 
 
 @torch.no_grad()
@@ -90,7 +90,7 @@ def test_packed_texts_share_the_convolution(pair: Pair) -> None:
     packed = begun(pair)(pair.x, torch.cat([positions(0, 8), positions(0, 4)], 1), None)[0]
     assert apart(packed[:, 8:], right) > 0.01
     segments = (torch.arange(12) >= 8).long()[None]
-    assert apart(returned(pair.ours, pair.x, segment_ids=segments)[:, 8:], right) < 1e-5
+    assert apart(pair.ours(pair.x, segment_ids=segments)[:, 8:], right) < 1e-5
 
 
 @torch.no_grad()

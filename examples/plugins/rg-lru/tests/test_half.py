@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from .beside import CASES, Case, Pair, block_of, positions, returned
+from .beside import CASES, Case, Pair, positions
 
 
 def error(actual: Tensor, expected: Tensor) -> float:
@@ -25,8 +25,8 @@ def test_half(case: Case, dtype: torch.dtype) -> None:
         halves, _ = theirs(x, where, None, use_cache=False)
         expected, _ = theirs.float()(x.float(), where, None, use_cache=False)
         ours = pair.ours.to(dtype)
-        block_of(ours).load_state_dict(pair.weights)
-        found = returned(ours, x)
+        ours.block.load_state_dict(pair.weights)
+        found = ours(x)
 
     assert dtype == found.dtype
     assert error(found, expected) <= 1.1 * error(halves, expected)
@@ -37,9 +37,9 @@ def test_autocast(case: Case) -> None:
     """Projections in bfloat16, what is summed over many tokens in float32: no further off than all in bfloat16."""
     pair = Pair(case)
     with torch.no_grad():
-        expected = returned(pair.ours, pair.x)
+        expected = pair.ours(pair.x)
         with torch.autocast("cpu", torch.bfloat16):
-            found = returned(pair.ours, pair.x)
-        halves = returned(pair.ours.to(torch.bfloat16), pair.x.to(torch.bfloat16))
+            found = pair.ours(pair.x)
+        halves = pair.ours.to(torch.bfloat16)(pair.x.to(torch.bfloat16))
 
     assert error(found, expected) <= error(halves, expected)

@@ -8,7 +8,7 @@ import random
 import pytest
 import torch
 
-from .beside import CASES, Case, Pair, apart, distance, returned
+from .beside import CASES, Case, Pair, apart, distance
 
 pair = functools.cache(Pair)
 EVERY = pytest.mark.parametrize("case", CASES, ids=repr)
@@ -59,7 +59,7 @@ def test_in_float64(case: Case) -> None:
     """Where rounding hides nothing: outputs and gradients."""
     both, wide = pair(case), torch.float64
     with torch.no_grad():
-        ours = returned(both.model().to(wide), both.x.to(wide))
+        ours = both.model().to(wide)(both.x.to(wide))
     assert apart(ours, both.expected([case.tokens], wide)[0]) <= 1e-11
     expected, found = both.expected_gradients(wide), both.gradients(wide)
     assert all(apart(found[name], expected[name]) <= 1e-9 for name in expected)

@@ -18,7 +18,9 @@ from torch import Tensor
 from transformers import DynamicCache, Lfm2Config
 from transformers.models.lfm2.modeling_lfm2 import Lfm2ShortConv
 
-import composer
+from composer import Site
+from composer.testing import Alone, alone
+from short_conv.options import ShortConv
 
 
 def relative(a: Tensor, b: Tensor) -> float:
@@ -97,44 +99,27 @@ class Case:
             outs = [self.reference(part, past_key_values=cache) for part in parts]
         return torch.cat(outs, 1), cache.layers[0].conv_states[0].mT[:, 1:]
 
-    def model(self, weights: dict[str, Tensor] | None = None, **options: Any) -> Any:
-        """A model that is our block and nothing else."""
-        given = {"kernel_size": self.sizes["kernel"], "bias": self.sizes["bias"], **options}
-        return lone(given, self.sizes["width"], weights or ours_of(dict(self.reference.named_parameters())))
+    def model(self, weights: dict[str, Tensor] | None = None) -> Alone:
+        """Our block."""
+        block = ShortConv(kernel_size=self.sizes["kernel"], bias=self.sizes["bias"])
+        site = Site(reads=self.sizes["width"], writes=self.sizes["width"])
+        return alone(block, site, weights or ours_of(dict(self.reference.named_parameters())))
 
-    def ours(self, calls: list[int], model: Any = None, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def ours(
+        self, calls: list[int], model: Alone | None = None, x: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The same of ours."""
         model, x = model or self.model(), self.x if x is None else x
         cache = model.new_cache(len(x))
         parts = x.split([n for n in calls if n], 1)
         with torch.no_grad():
-            outs = [model(inputs_embeds=part, past_key_values=cache).last_hidden_state for part in parts]
-        return torch.cat(outs, 1), cache.slots[0]["mixer"].tensors["conv"]
+            outs = [model(part, cache) for part in parts]
+        return torch.cat(outs, 1), model.states(cache)["conv"]
 
     @cached_property
     def tolerance(self) -> float:
         expected, *others = [self.theirs(calls)[0] for calls in self.calls.values()]
         return max(1e-5, 3 * max(relative(other, expected) for other in others))
-
-
-def lone(options: dict[str, Any], width: int, weights: dict[str, Tensor]) -> Any:
-    """One layer whose output is what the block returns: no norm, no residual, no head."""
-    spec = composer.Spec(
-        composer=1,
-        name="lone",
-        vocab_size=1,
-        hidden_size=width,
-        norm={"kind": "rms", "eps": 1e-5},
-        final_norm=False,
-        layer=[{"mix": "mixer", "residual": 0.0}],
-        pattern="conv",
-        layers=1,
-        blocks={"conv": {"kind": "short-conv", **options}},
-        init={"conv": {"distribution": "normal", "spread": 0.02}},
-    )
-    model = composer.build(composer.resolve(spec, head="base"))
-    model.get_submodule("layers.0.mixer").load_state_dict(weights)
-    return model.eval()
 
 
 CASES = [Case(seed) for seed in range(14)]
@@ -159,9 +144,9 @@ def test_gradients(case: Case) -> None:
     case.reference.zero_grad()
     (case.reference(x) * probe).sum().backward()
     model = case.model()
-    (model(inputs_embeds=y).last_hidden_state * probe).sum().backward()
+    (model(y) * probe).sum().backward()
     expected = ours_of({name: p.grad for name, p in case.reference.named_parameters()}) | {"x": x.grad}
-    own = model.get_submodule("layers.0.mixer").named_parameters()
+    own = model.block.named_parameters()
     found = {name: p.grad for name, p in own} | {"x": y.grad}
     assert expected.keys() == found.keys()
     assert max(relative(found[name], grad) for name, grad in expected.items()) <= case.tolerance
@@ -174,10 +159,10 @@ def test_half_precision_is_no_worse(dtype: torch.dtype) -> None:
     for case in CASES:
         with torch.no_grad():
             x = case.x.to(dtype)
-            exact = case.model().double()(inputs_embeds=x.double()).last_hidden_state
+            exact = case.model().double()(x.double())
             theirs = Case(case.seed).reference.to(dtype)
             ours = case.model(ours_of(dict(case.reference.named_parameters()))).to(dtype)
-            found = ours(inputs_embeds=x).last_hidden_state, theirs(x)
+            found = ours(x), theirs(x)
         errors += torch.stack(
             [(out.double() - exact).square().mean().sqrt() / exact.square().mean().sqrt() for out in found]
         )
