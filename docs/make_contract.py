@@ -37,7 +37,7 @@ AUTHORS = {
     ],
     "composer.testing": [
         "check_block", "run_checks", "Outcome", "parametrize_with_checks", "contract_checks", "SITE", "ContractError",
-        "verify",
+        "alone", "Alone", "verify",
     ],
 }  # fmt: skip
 
@@ -54,6 +54,7 @@ MEMBERS = {
     "Rope": ["misfits", "rotary_width"],
     "ContractError": [],
     "Outcome": [],
+    "Alone": ["block", "forward", "new_cache", "states"],
 }
 ATTRIBUTES = {
     "At": {"step": "The step of the call."},

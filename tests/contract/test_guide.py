@@ -22,7 +22,7 @@ from composer.testing import check_block, contract_checks, run_checks
 from .faults.recurrence import Fading
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-block.md").read_text(encoding="utf-8")
-GATE, OPTIONS, MODULE, TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[:4]
+GATE, OPTIONS, MODULE, TEST, ALONE = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[:5]
 (GATED,) = re.findall(r"```yaml\n(composer: 1\n.*?)```", GUIDE, re.DOTALL)
 SPEC = """
 composer: 1
@@ -129,3 +129,17 @@ print("hypothesis" in sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert ("False\n", "") == (done.stdout, done.stderr)
+
+
+def test_the_block_alone(plugin: ModuleType) -> None:
+    """The comparison of the guide runs as written: pieces over a cache are the whole."""
+    weights = composer.testing.alone(plugin.Echo(window=3), composer.Site(reads=16, writes=16), seed=5).block
+    given = {
+        "Echo": plugin.Echo,
+        "x": torch.randn(2, 11, 16),
+        "torch": torch,
+        "weights": weights.state_dict(),
+    }
+    with torch.no_grad():
+        exec(ALONE, given)
+        assert torch.allclose(given["block"](given["x"]), torch.cat(given["parts"], 1), atol=1e-5)
