@@ -16,7 +16,7 @@ import composer
 from composer import Plan
 from composer.testing import verify
 
-from ..contract import liars, recurrent_liars
+from ..contract.faults import attention, attention_options, recurrence
 
 SPEC = """
 composer: 1
@@ -26,7 +26,7 @@ hidden_size: 16
 norm: {kind: rms, eps: 1.0e-5}
 pattern: liar×2
 blocks:
-  liar: {kind: honest}
+  liar: {kind: KIND, fault: 'FAULT'}
 init:
   linear: {distribution: normal, spread: 0.2}
   bias: {distribution: normal, spread: 0.2}
@@ -34,17 +34,15 @@ init:
 
 # What each lie must break, whatever else it breaks.
 LIES: dict[str, str] = {
-    "SaysShorterWindow": "cached, one by one",
-    "SaysNoSlot": "cached, chunks",
+    "SlotTooSmall": "cached, one by one",
+    "NoSlot": "cached, chunks",
     "LooksFurther": "cached, one by one",
     "StartsAtZero": "cached, chunks",
     "CountsFromTheEnd": "padding, right",
     "MixesRows": "padding, left",
     "IgnoresSegments": "packing",
     "CountsItself": "padding, right, then on",
-    "KernelDependent": "kernels",
-    "Narrower": "parameters",
-    "Renamed": "parameters",
+    "SlowPathDiffers": "kernels",
     "Reordered": "parameters",
     "Raises": "cached, whole",
     # of a block with a recurrent state
@@ -54,20 +52,21 @@ LIES: dict[str, str] = {
     "SumsAcrossSegments": "packing",
     "ConvolvesAcrossSegments": "packing",
     "StepsDiffer": "cached, one by one",
-    "ReturnsNothing": "cached, chunks",
+    "ForgetsSingleTokens": "cached, chunks",
     "RunsAway": "state, size",
 }
 HONEST = ["", "InPlace"]
 
 
-def plan_of(lie: str) -> Plan:
+def plan_of(fault: str) -> Plan:
     """Two layers of a block that tells one lie, or of an honest one."""
-    kinds = {liars.OPTIONS.get(lie, liars.Honest), recurrent_liars.Fading}
+    kind = "fading" if fault in recurrence.MODULES else "honest"
+    options = getattr(attention_options, fault, None)
+    block = options if isinstance(options, type) and issubclass(options, attention.Honest) else None
     plugin = ModuleType("liar")
-    plugin.composer_blocks = composer.hookimpl(lambda: list(kinds))  # type: ignore[attr-defined]  # as in a file
-    kind = "fading" if lie in recurrent_liars.MODULES else "honest"
-    told = "" if lie in liars.OPTIONS else lie
-    spec = composer.read_spec(SPEC.replace("kind: honest", f"kind: {kind}, lie: '{told}'"))
+    kinds = [block or attention.Honest, recurrence.Fading]
+    plugin.composer_blocks = composer.hookimpl(lambda: kinds)  # type: ignore[attr-defined]  # as in a file
+    spec = composer.read_spec(SPEC.replace("KIND", kind).replace("FAULT", "" if block else fault))
     return composer.resolve(spec, composer.catalog(plugin))
 
 
@@ -86,12 +85,13 @@ def test_the_honest_blocks_pass(honest: str) -> None:
     assert [] == [row for row in verify(plan_of(honest), tokens=128) if row.verdict == "WRONG"]
 
 
-def test_a_parameter_that_is_miscounted() -> None:
-    """Its name, what is built and what is counted."""
-    (row,) = (row for row in verify(plan_of("Narrower"), limit=1) if row.check == "parameters")
+@pytest.mark.parametrize("fault", ["Renamed", "BiasUncounted", "Undeclared"])
+def test_what_is_not_built_as_declared(fault: str) -> None:
+    """Is refused before anything is compared."""
+    with pytest.raises(composer.ComposerError, match="declare") as found:
+        verify(plan_of(fault), limit=1)
 
-    assert (3, 0, "WRONG") == (row.difference, row.allowed, row.verdict)
-    assert "layers.0.mixer.out.o.weight has shape (15, 12), counted (16, 12)" in row.why
+    assert {"E423"} == {problem.code for problem in found.value.problems}
 
 
 def test_a_block_that_raises() -> None:
