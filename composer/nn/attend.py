@@ -1,6 +1,7 @@
 """Attention over remembered keys, in one place: a slow obvious reference and the kernels held to it.
 
-B batch, T queries, S keys, H query heads, G key heads (H a multiple of G), E width of a head.
+B batch, T queries, S keys, H query heads, G key heads (H a multiple of G), E width of a query and a key,
+F width of a value.  Query head h reads key head h // (H / G).
 A kernel has the signature of `reference`; which one runs is chosen at build or load, never by a spec.
 """
 
@@ -31,7 +32,7 @@ class Kernel(Protocol):
     """One way to compute attention."""
 
     def __call__(self, q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
-        """(B, H, T, E) from queries of that shape."""
+        """(B, H, T, F) from queries (B, H, T, E)."""
 
 
 def attend(
@@ -45,9 +46,10 @@ def attend(
     dropout: float = 0.0,
     softcap: float | None = None,
 ) -> Tensor:
-    """Attention of q (B, H, T, E) over k, v (B, G, T, E) of this call and whatever the slot remembers.
+    """Attention of q (B, H, T, E) over k (B, G, T, E) and v (B, G, T, F) of this call and whatever the slot remembers.
 
-    Returns (B, T, H * E).  `sees(query, key)` says which positions are visible; a `Causal` is fast.
+    Returns (B, T, H * F): H is a multiple of G, query head h uses key head h // (H / G), and a value may be of
+    another width than a key.  `sees(query, key)` says which positions are visible; a `Causal` is fast.
     Dropout is applied to the weights, so pass 0 outside training.  With a `softcap` scores become
     softcap * tanh(score / softcap), which no fused kernel computes.
     """
@@ -97,7 +99,7 @@ def in_order(weights: Tensor, keys: Keys, step: Step) -> Tensor:
 
 
 def weigh(weights: Tensor, keys: Keys, dropout: float) -> Tensor:
-    """(B, H, T, E): values averaged by weights."""
+    """(B, H, T, F): values averaged by weights."""
     v = keys.values[1].repeat_interleave(weights.shape[1] // keys.values[1].shape[1], dim=1)
     return F.dropout(weights, dropout) @ v
 
@@ -185,7 +187,7 @@ def one_query(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropo
         else:
             mask = mask_of(step, keys, sees)
     grouped = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, G, H / G, E)
-    return fused(grouped, k, v, scale, dropout, mask).reshape(q.shape)
+    return fused(grouped, k, v, scale, dropout, mask).reshape(*q.shape[:3], v.shape[3])
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, scale: float, dropout: float, mask: Tensor | None) -> Tensor:

@@ -20,14 +20,18 @@ from .step import Step
 
 
 def flash(q: Tensor, keys: Keys, step: Step, sees: Sees, scale: float, dropout: float) -> Tensor:
-    """The flash-attn package, for what it takes and rows that are alike; it aligns the last query and key."""
+    """The flash-attn package, for what it takes and rows that are alike; it aligns the last query and key.
+
+    Values of another width than keys are none of what it takes.
+    """
     try:
         library = import_module("flash_attn")
     except ImportError as error:
         hint = "pip install 'arch-composer[flash]' on a machine with an NVIDIA GPU, or attention='sdpa'"
         fail(CallError, "E714", f"the flash kernel needs the package flash-attn: {error}", hint=hint)
     alike = step.start is not None and keys.ordered and step.segments is None
-    if not isinstance(sees, Causal) or not alike or not flash_takes(q):
+    even = q.shape[3] == keys.values[1].shape[3]
+    if not isinstance(sees, Causal) or not alike or not even or not flash_takes(q):
         return sdpa(q, keys, step, sees, scale, dropout)
     q, k, v = (t.transpose(1, 2) for t in (q, *keys.values))
     back = -1 if sees.window is None else sees.window - 1
