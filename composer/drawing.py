@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from .block import Declared
+from .errors import Path
 
 
 def named(block: str, group: str) -> str:
@@ -26,3 +27,15 @@ def groups(blocks: Iterable[tuple[str, Declared]]) -> Iterator[str]:
     """Every group that `init` may name."""
     for block, declared in blocks:
         yield from (named(block, group) for group in declared.linears)
+
+
+def undrawn_message(kinds: Sequence[str], users: Mapping[str, str]) -> str:
+    """That nothing draws these kinds of tensors; `users` names a parameter of each."""
+    needed = ", ".join(f"{kind!r} ({users[kind]})" for kind in kinds)
+    return f"nothing says how tensors of the kind{'s' if len(kinds) > 1 else ''} {needed} are drawn"
+
+
+def undrawn_hint(kinds: Sequence[str], path: Path) -> str:
+    """Lines to paste: the whole of `init`, or what it lacks if it is the place."""
+    lines = ", ".join(f"{kind}: {{distribution: normal, spread: 0.02}}" for kind in kinds)
+    return f"add to init, for example: {lines}" if path == ("init",) else f"for example init: {{{lines}}}"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Unpack
 
-from .block import Declared
+from .block import Declared, Param
 from .chain import MixerPlan
-from .drawing import groups
+from .drawing import groups, undrawn_hint, undrawn_message
 from .errors import Path, Problem, SpecError, did_you_mean, dotted
 from .heads import HeadOptions, head_plan
 from .layering import Layers
@@ -68,7 +68,7 @@ class Resolver(Layers):
             init={},
             spec=spec,
         )
-        return replace(plan, init=self.draws({param.init for param in plan.parameters().values()}))
+        return replace(plan, init=self.draws(plan.parameters()))
 
     @property
     def sizes(self) -> Sizes:
@@ -84,24 +84,31 @@ class Resolver(Layers):
         offset = given.positions.offset if given.positions else None
         return EmbeddingPlan(given.scale, offset, given.padding, given.dropout)
 
-    def draws(self, kinds: set[str]) -> dict[str, Draw]:
+    def draws(self, parameters: dict[str, Param]) -> dict[str, Draw]:
         """How each kind of tensor that there is gets drawn."""
-        known = {**INIT, **self.spec.init}
+        known, kinds = {**INIT, **self.spec.init}, {param.init for param in parameters.values()}
         there = {*INIT, *kinds, *self.kinds}
         for kind in self.spec.init:
             if kind not in there:
                 known_ones = [*sorted(there), *self.groups] if "." in kind else sorted(there)
                 hint = did_you_mean(kind, known_ones) or f"the kinds are {', '.join(known_ones)}"
                 self.report("E332", f"no tensor is of the kind {kind!r}", ("init", kind), hint, key=True)
-        for kind in kinds - set(known):
-            self.report(
-                "E335",
-                f"nothing says how tensors of the kind {kind!r} are drawn",
-                ("init",),
-                f"add {kind} to init",
-            )
+        if undrawn := sorted(kinds - set(known)):
+            self.report_undrawn(undrawn, parameters)
         self.stop()
         return {kind: known[kind] for kind in sorted(kinds)}
+
+    def report_undrawn(self, kinds: list[str], parameters: dict[str, Param]) -> None:
+        """E335 once for all kinds, each with a parameter that needs it, at `init` or at the first such block."""
+        inside = [
+            (block, name, param.init) for block, each in self.declared for name, param in each.parameters()
+        ]
+        users = {param.init: name for name, param in reversed(parameters.items())}
+        users |= {kind: f"{block}.{name}" for block, name, kind in reversed(inside)}
+        path: Path = ("init",)
+        if not self.origins.has(path):
+            path = next((("blocks", block) for block, _, kind in inside if kind in kinds), path)
+        self.report("E335", undrawn_message(kinds, users), path, undrawn_hint(kinds, path), key=True)
 
     @property
     def kinds(self) -> set[str]:

@@ -12,6 +12,7 @@ import yaml
 
 import composer
 from composer.errors import CallError, Problem, SpecError
+from composer.spec import INIT
 
 TINY = Path(__file__).with_name("spec_right.yaml").read_text(encoding="utf-8")
 TABLE = Path(__file__).with_name("spec_mistakes.yaml")
@@ -174,12 +175,32 @@ def test_mistakes_of_a_parent_are_told_there(tmp_path: Path) -> None:
 
 def test_kind_of_tensor_that_nothing_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tensor whose kind neither the spec nor the host knows to draw is told by its kind."""
-    monkeypatch.delitem(composer.spec.INIT, "norm")
+    monkeypatch.delitem(INIT, "norm")
     expected = (
-        "32: linear | init: nothing says how tensors of the kind 'norm' are drawn [E335] (add norm to init)"
+        "31: init | init: nothing says how tensors of the kind 'norm' (layers.0.norms.mixer.weight) are drawn "
+        "[E335] (add to init, for example: norm: {distribution: normal, spread: 0.02})"
     )
 
     assert [expected] == [line(p) for p in refused(lambda: composer.resolve(composer.read_spec(TINY)))]
+
+
+def test_kinds_of_a_block_that_nothing_draws() -> None:
+    """All at once, in order, each with the parameter that needs it; what the hint says can be pasted."""
+    text = "\n".join(
+        ["composer: 1", "name: bare", "vocab_size: 20", "hidden_size: 8", "norm: {kind: rms, eps: 1.0e-5}"]
+        + ["pattern: scan×2", "blocks:"]
+        + ["  scan: {kind: mamba2, num_heads: 2, head_dim: 8, state_size: 4}"]
+    )
+    (problem,) = refused(lambda: composer.resolve(composer.read_spec(text)))
+    expected = (
+        "nothing says how tensors of the kinds 'A_log' (scan.A_log), 'D' (scan.D), 'conv' (scan.conv.x.weight), "
+        "'dt_bias' (scan.dt_bias) are drawn"
+    )
+
+    assert ("E335", expected, "blocks.scan") == (problem.code, problem.message, problem.path)
+    init = problem.hint.removeprefix("for example ")
+    assert ["A_log", "D", "conv", "dt_bias"] == list(yaml.safe_load(init)["init"])
+    composer.resolve(composer.read_spec(f"{text}\n{init}"))
 
 
 def test_unknown_head() -> None:
