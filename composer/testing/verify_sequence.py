@@ -24,7 +24,7 @@ from .verify_rows import Row, judged, unchecked
 from .verify_subject import ROWS, SHORTEST, Subject, longest_window, stretched
 
 FLOOR = 1e-5
-MOST = 1e-3  # the two kernels may not excuse more than this in float32
+MOST = 100  # times the floor: what the two kernels may differ by, and so excuse
 PIECE = 64
 EACH_TOKEN = ("base", "causal-lm", "token-classification")
 GROWTH = 8.0  # times that a state may grow from one half of a long text to the other
@@ -80,8 +80,12 @@ class Sequences:
     @cached_property
     def allowed(self) -> float:
         """The larger of a floor and three times the spread of the kernels, which is bounded itself."""
-        floor = max(FLOOR, 4 * torch.finfo(self.subject.dtype).eps)
-        return max(floor, min(3 * self.spread, 100 * floor))
+        return max(self.floor, min(3 * self.spread, MOST * self.floor))
+
+    @property
+    def floor(self) -> float:
+        """What is allowed in any case: more where the type is coarse."""
+        return max(FLOOR, 4 * torch.finfo(self.subject.dtype).eps)
 
     def judged(self, check: str, compared: str, difference: float) -> Row:
         """A row with the tolerance of this case."""
@@ -136,9 +140,8 @@ def looked(
 
 
 def kernels(s: Sequences) -> Iterator[Row]:
-    """The two attention kernels."""
-    floor = max(FLOOR, 4 * torch.finfo(s.subject.dtype).eps)
-    yield judged("kernels", "the plain attention kernel with the usual one", s.spread, 100 * floor)
+    """The two attention kernels; three times their own difference would excuse anything, so it is the bound."""
+    yield judged("kernels", "the plain attention kernel with the usual one", s.spread, MOST * s.floor)
 
 
 def whole(s: Sequences) -> Iterator[Row]:
