@@ -112,11 +112,14 @@ def duplicate(kind: str, several: list[Offer]) -> Problem:
         f"the file {o.plugin}" if o.origin == "local" else f"{o.plugin!r} of {o.distribution}"
         for o in several
     )
+    hint = f"uninstall one, or name the plugins to load in {LIMIT}"
+    if any(offer.origin == "local" for offer in several):
+        hint = f"leave out --plugin, or change the kind in the file, or limit the installed ones by {LIMIT}"
     return Problem(
         "E406",
         f"the kind {kind!r} is offered by {names}; none of them is used",
         path=several[0].plugin,
-        hint=f"uninstall one, or name the plugins to load in {LIMIT}",
+        hint=hint,
     )
 
 

@@ -78,4 +78,5 @@ class Catalog:
             did_you_mean(kind, self.offers) or f"installed kinds: {', '.join(sorted(self.offers)) or 'none'}"
         )
         absent = f"; plugins left out: {', '.join(self.left_out)}" if self.left_out else ""
-        return near + absent + (f"; unusable plugins: {broken}" if broken else "")
+        file = "; if it is in a file: --plugin FILE.py"
+        return near + absent + file + (f"; unusable plugins: {broken}" if broken else "")

@@ -69,7 +69,7 @@ def _learn(documents: list[Document], vocab_size: int) -> tokenizers.Tokenizer:
             UsageError,
             "E952",
             f"the text yields only {size:,} different tokens; the spec's vocab_size is {vocab_size:,}",
-            hint="give more text, a tokenizer, or a smaller vocab_size",
+            hint=f"--set vocab_size={size} makes the spec fit; or give more text or a tokenizer",
         )
     return learnt
 

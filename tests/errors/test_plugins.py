@@ -135,8 +135,8 @@ def test_a_kind_whose_plugin_is_broken(site: Site) -> None:
     """Who asks for a kind hears what kept a plugin out, since that may be why it is missing."""
     site.install("bad", "a = 1 / 0")
     hint = (
-        "installed kinds: attention, mamba2, mlp; unusable plugins: bad: plugin 'bad' of bad: its import failed: "
-        "ZeroDivisionError: division by zero"
+        "installed kinds: attention, mamba2, mlp; if it is in a file: --plugin FILE.py; "
+        "unusable plugins: bad: plugin 'bad' of bad: its import failed: ZeroDivisionError: division by zero"
     )
 
     assert [("E324", "no plugin offers a block of kind 'echo'", hint)] == refused(SPEC)
@@ -250,6 +250,7 @@ def test_a_local_file_and_a_plugin_with_one_kind(site: Site) -> None:
     (problem,) = composer.catalog(files=[file]).problems
 
     assert ["E406", message] == [problem.code, problem.message]
+    assert problem.hint.startswith("leave out --plugin, or change the kind in the file")
 
 
 def test_a_spec_of_one_name_twice(site: Site) -> None:

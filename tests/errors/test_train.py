@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,7 @@ def test_e952_too_little_text(text: Path, tmp_path: Path) -> None:
     words = refused("E952", lambda: train(SPEC, text, tmp_path / "out2", **FEW))
     assert "the text yields only" in words
     assert "the spec's vocab_size is 400" in words
+    assert re.search(r"--set vocab_size=\d+ makes the spec fit", words)
 
 
 def test_e953_a_vocabulary_that_does_not_fit(text: Path, tmp_path: Path) -> None:
