@@ -22,11 +22,14 @@ from .step import Step
 
 @dataclass(frozen=True)
 class Keys:
-    """What a call may look at.
+    """What a call may look at: the keys of its own tokens and those remembered, in any order.
 
-    `values` are (B, heads, S, dim) each.  `positions(step)` gives (B or 1, S) row indices, negative where a
-    key is not real; `where` names them within the call.  When every row looks at the same real positions,
-    `oldest` is the smallest of them, and `ordered` says whether key j is at `oldest + j`.
+    `values` are (B, heads, S, dim) each, one for each tensor given to `At.keys`.  `positions(step)` gives
+    (B or 1, S): which token of its row each key is, counted as `Step.indices` does, negative where there is no
+    key.  A mask needs nothing else; the rest spares kernels one.  `oldest` is the first token that is among the
+    keys, where all rows hold the same tokens and none is missing, else None.  `ordered` says that the keys lie
+    in the order of their tokens, so that key j is token `oldest + j`.  `where` is a name for these positions,
+    equal for slots that hold the same ones, under which a mask can be kept with `Step.once`.
     """
 
     values: tuple[Tensor, ...]

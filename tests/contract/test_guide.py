@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from pydantic import Field
 
 import composer
 import composer.nn
@@ -22,7 +23,7 @@ from composer.testing import check_block, contract_checks, run_checks
 from .faults.recurrence import Fading
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-block.md").read_text(encoding="utf-8")
-GATE, OPTIONS, MODULE, TEST, ALONE = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[:5]
+GATE, OPTIONS, MODULE, TEST, ALONE, BY_HAND = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[:6]
 (GATED,) = re.findall(r"```yaml\n(composer: 1\n.*?)```", GUIDE, re.DOTALL)
 SPEC = """
 composer: 1
@@ -143,3 +144,40 @@ def test_the_block_alone(plugin: ModuleType) -> None:
     with torch.no_grad():
         exec(ALONE, given)
         assert torch.allclose(given["block"](given["x"]), torch.cat(given["parts"], 1), atol=1e-5)
+
+
+class Contrast(composer.Block):
+    """Options for the attention that the guide writes out."""
+
+    kind: ClassVar[str] = "contrast"
+    window: composer.Width = Field(default=3, description="How many tokens are compared.")
+    width: composer.Width = Field(default=4, description="Width of the comparisons.")
+
+    def sees(self, query: Any, key: Any) -> Any:
+        return composer.Causal(self.window)(query, key)
+
+    def flops(self, site: composer.Site, context: int) -> int:
+        return 6 * self.width * min(context, self.window)
+
+    def declares(self, site: composer.Site) -> composer.Declared:
+        reads = dict.fromkeys(("q", "other_q", "k", "other_k", "v"), self.width)
+        return composer.Declared(
+            linears={
+                "qkv": composer.Linears(reads=site.reads, parts=reads),
+                "out": composer.Linears(reads=self.width, parts={"o": site.writes}),
+            },
+            slot=composer.Slot(
+                tensors=dict.fromkeys(("k", "other", "v"), (1, self.width)), window=self.window
+            ),
+        )
+
+    def build(self, site: composer.Site) -> Any:
+        names: dict[str, Any] = {**vars(composer.nn), "torch": torch}
+        exec(BY_HAND, names)
+        return names["TwoSoftmaxes"](self.declares(site).linears, self.window)
+
+
+def test_attention_by_hand() -> None:
+    """The module of the guide keeps the contract as written, over short windows and long."""
+    for block in (Contrast(), Contrast(window=30)):
+        check_block(block, checks=[name for name in contract_checks() if name != "compiling"])
