@@ -61,8 +61,9 @@ BY_MEMORY: Mapping[str, Mapping[str, str]] = {
     },
     "packing": {
         "none": "at.step.segments tells packed sequences apart: tokens of another must not be read",
-        "kv": "positions restart in at.step.positions, not in at.step.indices; a convolution or a shift must not "
-        "reach over a change of at.step.segments",
+        "kv": "positions restart in at.step.positions, not in at.step.indices; a mask of your own, instead of that of "
+        "attend(), compares at.step.segments of query and key as well; a convolution or a shift must not reach over "
+        "a change of at.step.segments",
         "recurrent": "where at.step.segments changes, the state begins at zero and the convolution sees no earlier "
         "token",
     },
