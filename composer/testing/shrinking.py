@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from composer.block import Block, Site
 
 from .bench import Bench
@@ -104,9 +106,20 @@ def standing(block: Block, site: Site, change: dict[str, Any]) -> Iterator[Bench
 
 def described(block: Block) -> str:
     """`echo(window=4, sharpness=False)`: the kind, and the options that are not as by default."""
-    fields = type(block).model_fields
-    options = ", ".join(f"{name}={value!r}" for name, value in block if value != fields[name].default)
-    return f"{block.kind}({options})"
+    return f"{block.kind}({given(block)})"
+
+
+def given(model: BaseModel) -> str:
+    """What is not as by default, in a model and in those within it."""
+    fields = type(model).model_fields
+    return ", ".join(
+        f"{name}={written(value)}" for name, value in model if value != fields[name].get_default()
+    )
+
+
+def written(value: Any) -> str:
+    """A value as one would type it."""
+    return f"{type(value).__name__}({given(value)})" if isinstance(value, BaseModel) else repr(value)
 
 
 def at(site: Site) -> str:
