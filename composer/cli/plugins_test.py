@@ -230,14 +230,12 @@ def failures(samples: list[Tried]) -> Iterator[str]:
 
 
 def told(bad: list[tuple[Tried, Outcome]]) -> list[tuple[Tried, Outcome]]:
-    """The failures to be explained: of a sample with a failure that others stand on, that one alone."""
+    """The failures to be explained: of a sample with a failure that others stand on, the root alone."""
     from composer.testing.checks import BASIS
 
-    basic: dict[int, str] = {}
-    for each, outcome in bad:
-        if outcome.check in BASIS:
-            basic.setdefault(id(each), outcome.check)
-    return [(each, outcome) for each, outcome in bad if basic.get(id(each), outcome.check) == outcome.check]
+    failed = {(id(each), outcome.check) for each, outcome in bad}
+    roots = {id(each): next((n for n in BASIS if (id(each), n) in failed), None) for each, _ in bad}
+    return [(each, outcome) for each, outcome in bad if roots[id(each)] in (None, outcome.check)]
 
 
 def no_samples(offer: Offer) -> Problem:

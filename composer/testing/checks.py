@@ -47,7 +47,8 @@ CHECKS: dict[str, Check] = {
 }
 
 BASIS = ("parameters", "shape", "memory")
-"""What all other checks stand on: where one of these fails, the others say little."""
+"""What all other checks stand on, and the later of them on the earlier: where one of these fails, the first that
+does is the root, and the others say little."""
 
 SIMPLER: Mapping[str, tuple[str, ...]] = {
     "sees_no_more": ("repeats", "dropout"),
@@ -71,6 +72,15 @@ SIMPLER: Mapping[str, tuple[str, ...]] = {
     "compiling": ("repeats", "dropout"),
 }
 """Checks of less: where one of these fails as well, it is usually for the same cause, and easier to understand."""
+
+
+def basis_of(name: str) -> tuple[str, ...]:
+    """What a check stands on, the root first; of what runs no call, that are declarations alone."""
+    if name in BASIS:
+        return BASIS[: BASIS.index(name)]
+    order = list(CHECKS)
+    runs = order.index(name) > order.index("memory")
+    return BASIS if runs else tuple(each for each in BASIS if order.index(each) < order.index(name))
 
 
 def contract_checks() -> Mapping[str, Check]:

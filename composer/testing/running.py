@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from composer.block import Block, Site
 from composer.errors import PluginError, Problem, fail
 
 from .bench import Bench, first_line
-from .checks import BASIS, CHECKS, SIMPLER, chosen
+from .checks import BASIS, CHECKS, SIMPLER, basis_of, chosen
 from .findings import said
 from .hints import hint
+from .places import raised_at
 from .shrinking import shrunk
 
 SITE = Site(reads=32, writes=32, max_position_embeddings=256)
@@ -28,6 +29,7 @@ class Outcome:
 
     `expected` failed with a reason given beforehand, which is then the message; `unexpected` passed in spite
     of one, which is a failure too.  `counterexample` is the smallest case that was found to fail, a few lines.
+    `cause` is what the block's own code raised, with its traceback.
     """
 
     check: str
@@ -38,6 +40,7 @@ class Outcome:
     counterexample: str | None = None
     hint: str | None = None
     seconds: float = 0.0
+    cause: BaseException | None = field(default=None, repr=False, compare=False)
 
     @property
     def good(self) -> bool:
@@ -98,12 +101,13 @@ def check_block(
 
     Raises ContractError with one problem for each check that failed, all at once; if the parameters, the
     shape of the output or the memory are not as declared, with that alone, since the rest stands on them.
-    Raises PluginError as `run_checks` does.
+    Its cause is what the block raised, if it did.  Raises PluginError as `run_checks` does.
     """
     bad = [each for each in run_checks(block, site, checks, expected) if not each.good]
     if bad:
         basis = [each for each in run_checks(block, site, BASIS, expected) if not each.good]
-        raise ContractError(*(each.problem for each in basis[:1] or bad))
+        told = basis[:1] or bad
+        raise ContractError(*(each.problem for each in told)) from told[0].cause
 
 
 def reasoned(expected: Mapping[str, str]) -> Mapping[str, str]:
@@ -138,21 +142,27 @@ def outcome(bench: Bench, name: str, reason: str | None) -> Outcome:
         )
     if error is None:
         return made
-    return explained(replace(made, result="failed", message=said(error)), bench, error)
+    cause, where = raised_at(error, type(bench.block))
+    return explained(replace(made, result="failed", message=said(error) + where, cause=cause), bench, error)
 
 
 def explained(outcome: Outcome, bench: Bench, error: BaseException) -> Outcome:
     """With the smallest counterexample and the likely cause; what stands on something broken says that instead."""
     name = outcome.check
-    order = list(CHECKS)
-    basis = broken_of(bench, [each for each in BASIS if order.index(each) < order.index(name)])
+    basis = broken_of(bench, basis_of(name))
     if basis:
         return replace(outcome, hint=f"mend {basis!r} first, on which this stands")
     small = shrunk(bench, CHECKS[name], error)
-    simpler = broken_of(bench, SIMPLER.get(name, ()))
+    simpler = simplest(bench, name)
     usual = hint(name, small.bench, said(small.error))
     cause = f"{simpler!r} fails too and asks for less: mend that first" if simpler else usual
     return replace(outcome, counterexample=str(small), hint=cause)
+
+
+def simplest(bench: Bench, name: str) -> str | None:
+    """The check that fails as well and asks for least, so that its own hint names no other one."""
+    found = broken_of(bench, SIMPLER.get(name, ()))
+    return found and (simplest(bench, found) or found)
 
 
 def broken_of(bench: Bench, names: Iterable[str]) -> str | None:
