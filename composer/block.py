@@ -57,7 +57,9 @@ class Param(Frozen):
     """One tensor: its shape, what its dimensions mean, and how it is drawn.
 
     `init` names a kind of tensor in the spec's `init`; `axes` names the dimension of each axis that may be
-    sharded or is otherwise meaningful; `dtype` is "model" or a fixed one.
+    sharded or is otherwise meaningful; `dtype` is "model" or a fixed one.  The host gives it that dtype when it builds
+    or loads a model, whatever the module made, so `__init__` names none; the block goes back to the stream's dtype
+    itself where it uses a float32 one, and a later `model.to(dtype)` of torch converts it as all others.
     """
 
     shape: tuple[int, ...]
@@ -253,7 +255,11 @@ class Block(Frozen):
         raise NotImplementedError(f"{type(self).__name__} does not declare itself")
 
     def flops(self, site: Site, context: int) -> int | None:
-        """FLOPs of one token beyond its linears, as the last of `context` tokens; None where unknown."""
+        """FLOPs of one token beyond its linears, as the last of `context` tokens; None where unknown.
+
+        Products of matrices and convolutions count, two a multiply-add, with every key that the token sees; what
+        is computed element by element, norms and softmax do not.
+        """
         return None
 
     def sees(self, query: Any, key: Any) -> Any:
