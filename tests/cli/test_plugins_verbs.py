@@ -167,6 +167,19 @@ def test_a_block_that_does_not(run: Run) -> None:
     assert ["failed", "failed"] == [outcome["result"] for outcome in data["outcomes"]]
 
 
+def test_a_block_that_raises(run: Run) -> None:
+    """The line of the file, once: what all checks stand on is told, whatever their order, and what it hides is not."""
+    text = OWN.replace("return self.out(x, at)[0]", "return self.out(x, at)[0].view(3)")
+    Path("bad.py").write_text(text, encoding="utf-8")
+    line = 1 + text[: text.index(".view(3)")].count("\n")
+    done = run("plugins", "test", "bad.py", "--check", "memory", "--check", "rows", "--check", "shape")
+
+    assert f", at bad.py:{line}: return self.out(x, at)[0].view(3)\n" in done.out
+    assert "sample 1 fails shape: it raised RuntimeError: " in done.out
+    assert "fails memory" not in done.out
+    assert "mend" not in done.out
+
+
 @pytest.mark.parametrize(
     ("after", "says"), [("1 / 0", "failed: ZeroDivisionError"), ("[3]", "is no block at a site")]
 )
