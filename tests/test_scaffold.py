@@ -110,10 +110,10 @@ def test_a_scaffold_lives(stranger: Stranger) -> None:
         (texts / f"{name}.py").write_bytes((ROOT / "composer" / f"{name}.py").read_bytes())
 
     assert str(there.site) in there.run("-c", HERE).splitlines()[0]
-    assert "my_gate my-gate 0.1.0 installed my_gate my-gate-tiny" in squeezed(there.composer("plugins"))
-    assert '"my_gate"' in json.dumps(json.loads(there.composer("schema"))["$defs"]["block my_gate"])
-    assert "my_gate, of plugin my_gate, my-gate 0.1.0" in there.composer("plugins", "show", "my_gate")
-    assert "my_gate" in there.composer("show", "my-gate-tiny")
+    assert "my-gate my-gate 0.1.0 installed my-gate my-gate-tiny" in squeezed(there.composer("plugins"))
+    assert '"my-gate"' in json.dumps(json.loads(there.composer("schema"))["$defs"]["block my-gate"])
+    assert "my-gate, of plugin my-gate, my-gate 0.1.0" in there.composer("plugins", "show", "my-gate")
+    assert "my-gate" in there.composer("show", "my-gate-tiny")
     assert "# my-gate-tiny" in there.run("-c", PAGE)
     assert " 0 failed" in there.composer("plugins", "test", "my-gate", *KIT)
     quick = ["--steps", "3", "--batch-size", "2", "--context", "32"]

@@ -49,7 +49,7 @@ def test_what_it_demands_of_the_host(run: Run) -> None:
     run("plugins", "new", "gated-mean", "-o", "deep/er/here")
     project = tomllib.loads(Path("deep/er/here/pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-    assert {"arch_composer": {"gated_mean": "gated_mean"}} == project["entry-points"]
+    assert {"arch_composer": {"gated-mean": "gated_mean"}} == project["entry-points"]
     assert ["arch-composer>=0.1,<0.2"] == project["dependencies"]
     assert "arch-composer>=1.4,<2" == requirement_for("1.4.2")
     assert "arch-composer" == requirement_for(None)
@@ -60,7 +60,7 @@ def test_names_follow_from_one() -> None:
     names = names_of("Gated__Mean.2")
 
     assert Names("gated-mean-2") == names
-    assert ("gated_mean_2", "gated_mean_2", "GatedMean2") == (names.package, names.kind, names.cls)
+    assert ("gated_mean_2", "gated-mean-2", "GatedMean2") == (names.package, names.kind, names.cls)
     assert "SlotBlock" == names_of("slot").cls
 
 

@@ -52,7 +52,7 @@ USED = frozenset(
 
 @dataclass(frozen=True)
 class Names:
-    """`gated-mean` as a distribution is `gated_mean` as a package and as a kind, and `GatedMean` as a class."""
+    """`gated-mean` as a distribution and as a kind is `gated_mean` as a package, and `GatedMean` as a class."""
 
     distribution: str
 
@@ -64,7 +64,7 @@ class Names:
     @property
     def kind(self) -> str:
         """The kind of block in a spec, and the plugin's name."""
-        return self.package
+        return self.distribution
 
     @property
     def cls(self) -> str:
