@@ -131,6 +131,13 @@ def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
     assert rate(0, TrainOptions(warmup_steps=0, learning_rate=2.0)) == 2.0
 
 
+def test_a_short_run_has_a_short_warm_up() -> None:
+    """A tenth of its steps, unless another number is given, which stays."""
+    assert [0, 20, 100, 100] == [TrainOptions(steps=n).warmup_steps for n in (9, 200, 1000, 5000)]
+    assert 100 == TrainOptions().warmup_steps
+    assert 100 == TrainOptions(steps=50, warmup_steps=100).warmup_steps
+
+
 def test_only_matrices_decay() -> None:
     """Norm weights and biases keep their size without a gradient, matrices shrink."""
     model = Double()

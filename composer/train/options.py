@@ -30,7 +30,10 @@ class TrainOptions(BaseModel):
     batch_size: Positive = Field(8, description="Rows in a step.")
     context: Annotated[int, Field(ge=2, le=MOST)] = Field(256, description="Tokens in a row.")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="Peak rate, reached by warm-up.")
-    warmup_steps: Count = Field(100, description="Steps over which the rate rises linearly.")
+    warmup_steps: Count = Field(
+        100,
+        description="Steps over which the rate rises linearly; not given, at most a tenth of all steps.",
+    )
     final_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="Rate at the end of the cosine, as a share of the peak."
     )
@@ -73,6 +76,9 @@ class TrainOptions(BaseModel):
         fields = type(self).model_fields
         unknown = [_unknown(name) for name in options if name not in fields]
         known = {name: _plain(name, value) for name, value in options.items() if name in fields}
+        steps = known.get("steps")
+        if type(steps) is int and steps > 0:  # or a short run would end before its rate is reached
+            known.setdefault("warmup_steps", min(fields["warmup_steps"].default, steps // 10))
         try:
             super().__init__(**known)
         except ValidationError as error:
