@@ -41,6 +41,16 @@ AUTHORS = {
     ],
 }  # fmt: skip
 
+# What tests of plugins may do with whole models, besides.
+MODELS = {
+    "read_spec": "read_spec(what)",
+    "resolve": "resolve(spec, catalog=None)",
+    "build": "build(plan, seed=0)",
+    "save": 'save(model, folder, layout="composer")',
+    "load": "load(folder)",
+    "catalog": "catalog(*modules, files=[...])",
+}
+
 # Of a class that the host fills, what authors read and call; the rest is the host's.
 MEMBERS = {
     "At": ["keys", "fresh", "state", "remember", "record"],
@@ -76,6 +86,7 @@ def page() -> str:
     """The whole page."""
     doors = "\n".join(door(name, names) for name, names in AUTHORS.items())
     return template().format(
+        models="\n".join(map(model_row, MODELS)),
         api=API,
         group=GROUP,
         hooks="\n".join(map(hook, HOOKS)),
@@ -85,6 +96,12 @@ def page() -> str:
         checks="\n".join(checks()),
         errors="\n".join(errors()),
     )
+
+
+def model_row(name: str) -> str:
+    """A row of the table of what makes and keeps models."""
+    function = getattr(composer, name)
+    return f"| `{MODELS[name]}` | {first_line(function)} |"
 
 
 def template() -> str:

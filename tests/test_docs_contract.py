@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import runpy
 from importlib import import_module
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import composer
 from composer.block import API
 from composer.nn import At, Step
 
@@ -47,6 +49,17 @@ def test_what_plugins_use_is_promised() -> None:
 
     assert ("composer.nn", "LinearGroup") in used
     assert set() == {(door, name) for door, name in used if name not in MADE["AUTHORS"][door]}
+
+
+@pytest.mark.parametrize("name", MADE["MODELS"])
+def test_what_tests_of_plugins_call_is_public(name: str) -> None:
+    """Each name of the table takes the arguments that stand there."""
+    call = ast.parse(MADE["MODELS"][name], mode="eval").body
+    assert isinstance(call, ast.Call)
+    signature = inspect.signature(getattr(composer, name))
+
+    assert name in composer.__all__
+    signature.bind(*call.args, **{str(each.arg): each.value for each in call.keywords})
 
 
 def test_attributes_are_there() -> None:
