@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from composer.block import Block, Norm, Site
 from composer.chain import BranchPlan, Chain, LayerPlan, MixerPlan
-from composer.nn import HybridCache, Model, build
+from composer.nn import At, HybridCache, Model, build
 from composer.plan import EmbeddingPlan, HeadPlan, Plan, Sizes
 from composer.spec import BlockEntry, Draw, Spec
 
 LONG = 256
 """Tokens of a text that goes over the chunks that blocks compute in."""
+
+PADS = 100
+"""Seed of what pads hold, and tokens that will be forgotten: nothing that any row says."""
 
 
 class Bench:
@@ -89,11 +92,19 @@ class Bench:
         """A model of this plan whose output is the block's own."""
         model.add_module("norm", nn.Identity())
         mixer = self.mixer(model)
-        mixer.register_forward_pre_hook(lambda _, given: (-given[0][..., : self.site.reads], *given[1:]))
+        mixer.register_forward_pre_hook(lambda _, given: (self.read(given[0], given[1]), *given[1:]))
         missing = self.width - self.site.writes
         if missing:
             mixer.register_forward_hook(lambda _, given, out: nn.functional.pad(out, (0, missing)))
         return model
+
+    def read(self, x: Tensor, at: At) -> Tensor:
+        """(B, T, reads) as the block gets it: a model holds anything at pads, so there is noise here."""
+        x, valid = -x[..., : self.site.reads], at.step.valid
+        if valid is None:
+            return x
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(PADS))
+        return torch.where(valid[..., None], x, noise.to(x))
 
     @staticmethod
     def mixer(model: Model) -> nn.Module:

@@ -10,12 +10,9 @@ from torch import Tensor
 
 from composer.nn import HybridCache, Model
 
-from .bench import Bench
+from .bench import PADS, Bench
 from .cases import Case, Counts
 from .findings import expect_close
-
-PADS = 100
-"""Seed of what pads hold, and tokens that will be forgotten: nothing that any row says."""
 
 
 def text_of(bench: Bench, case: Case) -> Tensor:
