@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -19,6 +21,9 @@ Returned = Callable[[], Tensor]
 
 DISTANCES = (1e-2, 3e-3, 1e-3)
 """To either side of a point: where one lies beyond a kink, such as another choice of a router, a nearer does not."""
+
+FINE = (1e-3, 1e-4, 1e-5, 1e-6)
+"""The same in float64, for what is strongly curved, as a norm of something small is."""
 
 
 def gradients(bench: Bench) -> None:
@@ -37,39 +42,67 @@ def _same(bench: Bench, case: Case) -> None:
 
 
 def _gradients(bench: Bench, case: Case) -> None:
-    chance = any("dropout" in name and value for name, value in bench.block)
-    model, x = bench.model().train(not chance), text_of(bench, case).requires_grad_()
-    terms(bench, model, x, case).sum().backward()
-    for name, tensor in {"its input": x, **dict(bench.mixer(model).named_parameters())}.items():
+    ours = Sloped(bench, case, torch.float32)
+    ours.returned().sum().backward()
+    for name, tensor in ours.tensors.items():
         grad = tensor.grad
         expect(grad is not None, f"no gradient reaches {name}")
         if grad is not None:
             expect(grad.isfinite().all(), f"the gradient of {name} is not finite")
-            is_slope(lambda: terms(bench, model, x, case), name, tensor, grad)
+            is_slope(ours, name, grad)
 
 
-def is_slope(returned: Returned, name: str, tensor: Tensor, grad: Tensor) -> None:
-    """Fail unless a gradient is, along a random direction, what is measured between two near points."""
-    way = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(5))
+class Sloped:
+    """A model that returns something of its input and its parameters, in one dtype."""
+
+    def __init__(self, bench: Bench, case: Case, dtype: torch.dtype) -> None:
+        chance = any("dropout" in name and value for name, value in bench.block)
+        self.bench, self.case, self.dtype = bench, case, dtype
+        self.model = bench.model().to(dtype).train(not chance)
+        self.x = text_of(bench, case).to(dtype).requires_grad_()
+        self.tensors = {"its input": self.x, **dict(bench.mixer(self.model).named_parameters())}
+
+    def returned(self) -> Tensor:
+        """(B, T, W) terms of a sum."""
+        return terms(self.bench, self.model, self.x, self.case)
+
+    def slopes(self, name: str, way: Tensor, distances: Sequence[float]) -> Iterator[tuple[float, float]]:
+        """What is measured along a direction at each distance, and how much of that rounding may be."""
+        for distance in distances:
+            half, size = between(self.returned, self.tensors[name], way.to(self.dtype) * distance)
+            yield half / distance, NOISE[self.dtype] * size / distance
+
+
+def is_slope(ours: Sloped, name: str, grad: Tensor) -> None:
+    """Fail unless a gradient is, along a random direction, what is measured between two near points.
+
+    Where points that float32 can tell apart are too far from each other, float64 has nearer ones; a gradient
+    that is wrong is as wrong there.
+    """
+    way = torch.randn(grad.shape, generator=torch.Generator().manual_seed(5))
     said, measured = float((grad * way).sum()), 0.0
-    for distance in DISTANCES:
-        half, noise = between(returned, tensor, way * distance)
-        measured = half / distance
-        if abs(said - measured) <= SLOPE * max(float(grad.norm()), abs(measured)) + noise / distance:
+    for measured, noise in chain(ours.slopes(name, way, DISTANCES), finer(ours, name, way)):
+        if abs(said - measured) <= SLOPE * max(float(grad.norm()), abs(measured)) + noise:
             return
     detail = f"along a random direction it is {said:.4g}, and {measured:.4g} is measured"
     broken(f"the gradient of {name} is not the slope of what is returned", detail)
 
 
+def finer(ours: Sloped, name: str, way: Tensor) -> Iterator[tuple[float, float]]:
+    """The slopes in float64, none where the block does not compute in it."""
+    with suppress(Exception):  # whatever a block raises
+        yield from list(Sloped(ours.bench, ours.case, torch.float64).slopes(name, way, FINE))
+
+
 @torch.no_grad()
 def between(returned: Returned, tensor: Tensor, way: Tensor) -> tuple[float, float]:
-    """Half the difference of what two points on either side of a tensor give, and how much rounding makes of it."""
+    """Half the difference of what two points on either side of a tensor give, and the sizes of its terms in sum."""
     kept, found = tensor.clone(), []
     for point in (kept + way, kept - way):
         tensor.copy_(point)
         found.append(returned().double())
     tensor.copy_(kept)
-    return float((found[0].sum() - found[1].sum()) / 2), NOISE * float(found[0].abs().sum())
+    return float((found[0].sum() - found[1].sum()) / 2), float(found[0].abs().sum())
 
 
 def terms(bench: Bench, model: Model, x: Tensor, case: Case) -> Tensor:

@@ -24,5 +24,5 @@ SLOPE = 5e-2
 """How far a gradient may be from the slope that is measured between two points, over the gradient's length: the
 curve and its kinks between them cost up to 1e-2, a part of the gradient that is missing usually more than half."""
 
-NOISE = 1e-6
-"""What rounding in float32 makes of a sum, over the sum of the sizes of its terms."""
+NOISE: Mapping[torch.dtype, float] = {torch.float32: 1e-6, torch.float64: 1e-14}
+"""What rounding makes of a sum, over the sum of the sizes of its terms, by the dtype that is computed in."""
