@@ -37,8 +37,10 @@ def saved_row(subject: Subject, folder: Path, layout: Layout) -> Row:
     subject.progress(check)
     try:
         save(subject.model, folder, layout=layout)
+        one = Sequences(subject, subject.model)
+        allowed = one.allowed  # before there is another copy in memory
         again = load(folder, spec=subject.plan if layout == "composer" else None, dtype=subject.dtype)
-        return same(subject, subject.model, again, check)
+        return same(one, again, check, allowed)
     except ComposerError as error:
         first = error.problems[0]
         told = f"{first.path}: {first.message}" if first.path else first.message
@@ -49,19 +51,16 @@ def saved_row(subject: Subject, folder: Path, layout: Layout) -> Row:
         return Row(check, COMPARED, "WRONG", f"it raised {type(error).__name__}: {first_line(error)}")
 
 
-def same(subject: Subject, model: Model, again: Model, check: str) -> Row:
+def same(one: Sequences, again: Model, check: str, allowed: float) -> Row:
     """Every tensor to the bit, and the same logits."""
-    before, after = dict(model.named_parameters()), dict(again.named_parameters())
+    before, after = dict(one.whole.named_parameters()), dict(again.named_parameters())
     names = dict.fromkeys([*before, *after])
     wrong = [name for name in names if name not in before or name not in after]
     wrong += [name for name in names if name not in wrong and not torch.equal(before[name], after[name])]
     if wrong:
         return counted(check, COMPARED, [f"{name} is another" for name in wrong])
-    one, other = Sequences(subject, model), Sequences(subject, again)
-    difference = apart(other.run(one.text), one.expected)
-    return judged(
-        check, COMPARED, difference, one.allowed, why="the tensors are the same, the logits are not"
-    )
+    difference = apart(Sequences(one.subject, again).run(one.text), one.expected)
+    return judged(check, COMPARED, difference, allowed, why="the tensors are the same, the logits are not")
 
 
 def full(subject: Subject, scratch: Path) -> str:

@@ -5,6 +5,7 @@ B rows, T tokens, V the last dimension of what is compared.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from .verify_subject import ROWS, SHORTEST, Subject, longest_window, stretched
 
 FLOOR = 1e-5
 MOST = 100  # times the floor: what the two kernels may differ by, and so excuse
+ROUNDINGS = 2  # of all weights: one comparison alone is a single sample of what rounding does
 PIECE = 64
 EACH_TOKEN = ("base", "causal-lm", "token-classification")
 GROWTH = 8.0  # times that a state may grow from one half of a long text to the other
@@ -45,9 +47,11 @@ class Sequences:
         return self.model.new_cache(rows, max_length=self.subject.room)
 
     @torch.no_grad()
-    def run(self, ids: Tensor, cache: HybridCache | None = None, **call: Tensor) -> Tensor:
+    def run(
+        self, ids: Tensor, cache: HybridCache | None = None, model: Model | None = None, **call: Tensor
+    ) -> Tensor:
         """(B, T, V): the logits of each token, or the last stream of a model that makes none of each."""
-        out = self.model(ids, past_key_values=cache, **call)
+        out = (self.model if model is None else model)(ids, past_key_values=cache, **call)
         found = out.last_hidden_state if out.logits is None else out.logits
         assert found is not None
         return found
@@ -78,9 +82,25 @@ class Sequences:
             self.model.attention = usual
 
     @cached_property
+    def rounding(self) -> float:
+        """How far the model is from itself when every weight is rounded once; 0 where no copy of it fits."""
+        if self.subject.short_of(self.subject.needs + self.subject.weight_bytes):
+            return 0.0
+        return max(apart(self.moved(seed), self.expected) for seed in range(ROUNDINGS))
+
+    def moved(self, seed: int) -> Tensor:
+        """(B, tokens, V) with every weight at the next number, up or down."""
+        other, generator = copy.deepcopy(self.model), torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weight in other.parameters():
+                up = torch.rand(weight.shape, generator=generator) < 0.5
+                weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf).to(weight)))
+        return self.run(self.text, model=other)
+
+    @cached_property
     def allowed(self) -> float:
-        """The larger of a floor and three times the spread of the kernels, which is bounded itself."""
-        return max(self.floor, min(3 * self.spread, MOST * self.floor))
+        """The larger of a floor and three times what kernels and roundings make, which is bounded itself."""
+        return max(self.floor, min(3 * max(self.spread, self.rounding), MOST * self.floor))
 
     @property
     def floor(self) -> float:

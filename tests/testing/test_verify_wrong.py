@@ -58,7 +58,7 @@ LIES: dict[str, str] = {
 HONEST = ["", "InPlace"]
 
 
-def plan_of(fault: str) -> Plan:
+def plan_of(fault: str, text: str = SPEC) -> Plan:
     """Two layers of a block that tells one lie, or of an honest one."""
     kind = "fading" if fault in recurrence.MODULES else "honest"
     options = getattr(attention_options, fault, None)
@@ -66,7 +66,7 @@ def plan_of(fault: str) -> Plan:
     plugin = ModuleType("liar")
     kinds = [block or attention.Honest, recurrence.Fading]
     plugin.composer_blocks = composer.hookimpl(lambda: kinds)  # type: ignore[attr-defined]  # as in a file
-    spec = composer.read_spec(SPEC.replace("KIND", kind).replace("FAULT", "" if block else fault))
+    spec = composer.read_spec(text.replace("KIND", kind).replace("FAULT", "" if block else fault))
     return composer.resolve(spec, composer.catalog(plugin))
 
 
@@ -83,6 +83,18 @@ def test_a_lying_block_is_caught(lie: str) -> None:
 def test_the_honest_blocks_pass(honest: str) -> None:
     """The blocks that the lies are made from, and one that changes its state in place."""
     assert [] == [row for row in verify(plan_of(honest), tokens=128) if row.verdict == "WRONG"]
+
+
+@pytest.mark.parametrize(("fault", "ok"), [("InPlace", True), ("StepsDiffer", False)])
+def test_a_model_in_which_roundings_grow(fault: str, ok: bool) -> None:
+    """What one rounding of its weights does is allowed, though no attention kernel differs; a lie is not."""
+    deep = SPEC.replace("×2", "×24").replace("spread: 0.2", "spread: 3.0")
+    found = verify(plan_of(fault, deep), tokens=64, seed=1)
+    (row,) = (row for row in found if row.check == "cached, one by one")
+
+    assert row.allowed is not None
+    assert 1e-5 < row.allowed <= 1e-3
+    assert (row.verdict == "ok") == ok == (found.count("WRONG") == 0)
 
 
 @pytest.mark.parametrize("fault", ["Renamed", "BiasUncounted", "Undeclared"])
