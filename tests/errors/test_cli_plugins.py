@@ -61,7 +61,7 @@ MISTAKES = [
     (["plugins", "--plugin", "words.txt"],
      "words.txt is no Python file [E916]", "a plugin's file ends in .py"),
     (["plugins", "show", "attenton"],
-     "no plugin offers a block of kind 'attenton' [E917]", "did you mean 'attention'?"),
+     "no plugin offers a block of kind 'attenton' [E917]", "did you mean 'attention'?; if it is in a file: --plugin FILE.py"),
     (["plugins", "test", "arch-composr"],
      "no kind, plugin or distribution is called 'arch-composr' [E917]", "did you mean 'arch-composer'?"),
     (["plugins", "test", "mine"], "no kind, plugin or distribution is called 'mine' [E917]",
